@@ -1,0 +1,56 @@
+# Everything runs from a virtual environment of its own, installed from the hash-pinned lock.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-cluster test-system story bench lock generate clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Make the virtual environment (Python 3.11 or newer)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Joinery needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+check: $(STAMP)  ## Formatting, lint, types, layers, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m agent.manifests --check
+
+test: $(STAMP)  ## Everything that needs only Python
+	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system tests
+
+test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight minutes)
+	$(BIN)/python tests/cluster/build.py
+	$(PYTEST) tests/cluster
+
+test-system: $(STAMP)  ## Against sshd, shellcheck and systemd's tools
+	$(PYTEST) tests/system
+
+story: $(STAMP)  ## The README's story on a real control plane, told as it happens
+	$(BIN)/python tests/cluster/build.py
+	$(PYTEST) -s -q tests/cluster/test_story.py
+
+bench: $(STAMP)  ## Measure the budgets of docs/ against a real control plane
+	$(BIN)/python tests/cluster/build.py
+	$(BIN)/python -m benchmarks
+
+generate: $(STAMP)  ## Write the CRDs and their reference documentation from agent/manifests.py
+	$(BIN)/python -m agent.manifests --write
+
+lock:  ## Compile requirements.lock anew
+	$(PYTHON) -m pip install --quiet uv
+	$(PYTHON) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra test --extra check pyproject.toml -o requirements.lock
+
+clean:  ## Remove what the targets above made in this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The imperative shell: observe, decide, act, once per cycle."""

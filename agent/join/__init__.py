@@ -1,0 +1,1 @@
+"""How a machine becomes a node: bootstrap tokens, userData, admission. Needs both edges."""

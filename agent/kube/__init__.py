@@ -1,0 +1,1 @@
+"""The Kubernetes edge: bytes in, model values out; foreign errors never leave it."""

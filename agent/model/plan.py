@@ -1,0 +1,169 @@
+"""What goes into a decision and what comes out of it: ``Snapshot`` in, ``Plan`` out, both frozen."""
+
+from datetime import datetime
+
+import msgspec
+
+from agent.model.actions import Action, Launch
+from agent.model.ec2 import CapacityError, InstanceType, Machine, NodeClass
+from agent.model.kubernetes import (
+    CertificateRequest,
+    DaemonSet,
+    Node,
+    NodeClaim,
+    NodePool,
+    Pod,
+    PodDisruptionBudget,
+    VolumeAttachment,
+)
+from agent.model.names import ClaimUid, ClassName, InstanceId, PodKey, PoolName
+from agent.model.reasons import Blocked, Reason, Refusal
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The daemon's settings that decisions depend on; each with the meaning and default of ``agent.settings``."""
+
+    max_nodes: int = 100
+    max_price_nano_usd: int | None = None
+    launches_per_minute: int = 20
+    launch_timeout_seconds: int = 300
+    registration_timeout_seconds: int = 900
+    orphan_grace_seconds: int = 600
+    preference_policy: str = "Respect"
+    min_values_policy: str = "Strict"
+    spot_to_spot_consolidation: bool = True
+    repair: bool = True
+    node_name: str = "instance-id"
+    admission: str = "verified"
+
+
+class Cluster(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Which cluster this is. ``uid`` is the UID of the namespace kube-system: names repeat, it does not."""
+
+    name: str
+    uid: str
+    region: str = ""
+
+
+class LastAnswer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """EC2's definite answer to one attempt of a claim."""
+
+    attempt: int
+    code: str
+    message: str
+    capacity: bool
+    """True: no capacity for any override of the request; the next attempt leaves those out."""
+    at: datetime
+    retry_at: datetime | None = None
+    """Not before this; for answers that are neither capacity nor final (denied, invalid)."""
+
+
+class Orphan(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An instance of ours without a claim: since when, and how many looks at EC2 have shown it."""
+
+    first_seen: datetime
+    looks: int = 1
+
+
+class Memory(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What the process remembers between cycles to save effort. Losing it costs efficiency, never correctness."""
+
+    capacity_errors: tuple[CapacityError, ...] = ()
+    answers: dict[ClaimUid, LastAnswer] = {}
+    empty_lookups: dict[ClaimUid, int] = {}
+    """Looks at EC2, since the intent was written or this process began, that showed no instance of the claim."""
+    launches: tuple[datetime, ...] = ()
+    """When claims were created in the last minute."""
+    orphans: dict[InstanceId, Orphan] = {}
+    terminated: tuple[datetime, ...] = ()
+    """When orphans were terminated in the last ten minutes."""
+    join_failures: dict[PoolName, int] = {}
+    """Joins that failed in a row."""
+    trials: dict[PoolName, int] = {}
+    """Trial launches made in protected mode, which double the wait."""
+    nominations: dict[PodKey, datetime] = {}
+    """Pods that were promised room on a node or claim, and until when they are not provisioned for again."""
+    evictions: dict[str, datetime] = {}
+    """Pod UID to the time before which the Eviction API is not asked again."""
+    sweep_approved_until: datetime | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The world at one instant, own writes included. ``decide`` sees nothing else."""
+
+    now: datetime
+    cluster: Cluster
+    limits: Limits = Limits()
+    seed: str = ""
+    """Random text of this cycle, from which names of new claims are derived."""
+    provision: bool = True
+    """The batch window is closed: pending pods may be provisioned for."""
+    disrupt: bool = True
+    """Voluntary disruption may be considered."""
+    pods: tuple[Pod, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    claims: tuple[NodeClaim, ...] = ()
+    pools: tuple[NodePool, ...] = ()
+    classes: tuple[NodeClass, ...] = ()
+    instance_types: dict[ClassName, tuple[InstanceType, ...]] = {}
+    """Per class, because its kubelet settings, disks, subnets and images decide what a type is worth."""
+    machines: tuple[Machine, ...] | None = ()
+    """Instances with the cluster's tag, ours and Terraform's. None: EC2 could not be read."""
+    machines_at: datetime | None = None
+    """When ``machines`` was read; a look counts only once."""
+    pdbs: tuple[PodDisruptionBudget, ...] = ()
+    daemonsets: tuple[DaemonSet, ...] = ()
+    attachments: tuple[VolumeAttachment, ...] = ()
+    certificate_requests: tuple[CertificateRequest, ...] = ()
+    token_ids: tuple[str, ...] = ()
+    """Ids (not secrets) of live bootstrap tokens of ours."""
+    memory: Memory = Memory()
+
+
+class Placement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Where a pod goes: onto a node, a claim in flight, or one of the plan's launches (by its id)."""
+
+    pod: PodKey
+    node: str | None = None
+    claim: str | None = None
+    launch: int | None = None
+
+
+class Price(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Nano-dollars per hour of the nodes that have a claim; ``lower_bound`` is None until one is proven."""
+
+    before: int = 0
+    after: int = 0
+    lower_bound: int | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything one cycle will do and refuses to do, with reasons."""
+
+    now: datetime
+    actions: tuple[Action, ...] = ()
+    placements: tuple[Placement, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    notices: tuple["Notice", ...] = ()
+    price: Price = Price()
+    memory: Memory = Memory()
+    """What this decision learnt; becomes the next snapshot's memory."""
+    next_at: datetime | None = None
+    """When time alone would change the decision; None: only an event will."""
+
+    @property
+    def launches(self) -> tuple[Launch, ...]:
+        """The plan's new claims."""
+        return tuple(a for a in self.actions if isinstance(a, Launch))
+
+
+class Notice(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Something people must know about an object although nothing is done to it: a brake, a wait, a refusal."""
+
+    kind: str
+    name: str
+    reason: Reason
+    namespace: str = ""
+    uid: str = ""
+    warning: bool = True

@@ -1,0 +1,98 @@
+"""Amounts of resources as integers: milli-CPU, bytes and counts.
+
+Kubernetes quantities are parsed once (``agent.core.quantity``); everything inside the engine is int,
+because int arithmetic is exact and ten times faster than Decimal.
+"""
+
+from collections.abc import Iterator
+from typing import Self
+
+import msgspec
+
+CPU = "cpu"
+MEMORY = "memory"
+PODS = "pods"
+EPHEMERAL_STORAGE = "ephemeral-storage"
+
+
+class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One amount per resource. ``extended`` is sorted by name and holds no zeroes."""
+
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    pods: int = 0
+    ephemeral_storage_bytes: int = 0
+    extended: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, amounts: dict[str, int]) -> Self:
+        """Build from resource names; cpu in milli-CPU, memory and storage in bytes, all else in its own unit."""
+        rest = {k: v for k, v in amounts.items() if k not in (CPU, MEMORY, PODS, EPHEMERAL_STORAGE) and v}
+        return cls(
+            cpu_milli=amounts.get(CPU, 0),
+            memory_bytes=amounts.get(MEMORY, 0),
+            pods=amounts.get(PODS, 0),
+            ephemeral_storage_bytes=amounts.get(EPHEMERAL_STORAGE, 0),
+            extended=tuple(sorted(rest.items())),
+        )
+
+    def items(self) -> Iterator[tuple[str, int]]:
+        """Name and amount of every resource that is not zero, in a fixed order."""
+        for name, amount in (
+            (CPU, self.cpu_milli),
+            (MEMORY, self.memory_bytes),
+            (PODS, self.pods),
+            (EPHEMERAL_STORAGE, self.ephemeral_storage_bytes),
+        ):
+            if amount:
+                yield name, amount
+        yield from self.extended
+
+    def amount(self, name: str) -> int:
+        """The amount of one resource, 0 when it is not there."""
+        return dict(self.items()).get(name, 0)
+
+    def __add__(self, other: "Resources") -> "Resources":
+        """Sum, resource by resource."""
+        return self._combined(other, 1)
+
+    def __sub__(self, other: "Resources") -> "Resources":
+        """Difference, resource by resource; may be negative."""
+        return self._combined(other, -1)
+
+    def _combined(self, other: "Resources", sign: int) -> "Resources":
+        extended = self.extended
+        if other.extended:
+            amounts = dict(extended)
+            for name, amount in other.extended:
+                amounts[name] = amounts.get(name, 0) + sign * amount
+            extended = tuple(sorted((k, v) for k, v in amounts.items() if v))
+        return Resources(
+            self.cpu_milli + sign * other.cpu_milli,
+            self.memory_bytes + sign * other.memory_bytes,
+            self.pods + sign * other.pods,
+            self.ephemeral_storage_bytes + sign * other.ephemeral_storage_bytes,
+            extended,
+        )
+
+    def fits_in(self, room: "Resources") -> bool:
+        """Whether every amount asked for is there. A request of zero fits anywhere (Kubernetes' rule)."""
+        return not (
+            0 < self.cpu_milli > room.cpu_milli
+            or 0 < self.memory_bytes > room.memory_bytes
+            or 0 < self.pods > room.pods
+            or 0 < self.ephemeral_storage_bytes > room.ephemeral_storage_bytes
+            or (self.extended and any(0 < a > room.amount(n) for n, a in self.extended))
+        )
+
+    def missing_from(self, room: "Resources") -> tuple[str, ...]:
+        """Names of the resources of which ``room`` has too little."""
+        return tuple(n for n, a in self.items() if a > 0 and a > room.amount(n))
+
+    def largest(self, other: "Resources") -> "Resources":
+        """Element-wise maximum, as Kubernetes combines init containers with the others."""
+        names = {n for n, _ in self.items()} | {n for n, _ in other.items()}
+        return Resources.of({n: max(self.amount(n), other.amount(n)) for n in names})
+
+
+ZERO = Resources()

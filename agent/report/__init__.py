@@ -1,0 +1,1 @@
+"""One renderer for people and machines: tables, sentences, metrics."""
