@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from agent.model.ec2 import CapacityType, LaunchRequest, Override
-from agent.model.kubernetes import Requirement, Taint
+from agent.model.kubernetes import Condition, Requirement, Taint
 from agent.model.names import (
     ClaimName,
     ClaimUid,
@@ -127,14 +127,18 @@ class InitializeNode(Act, frozen=True, gc=False, omit_defaults=True, tag="initia
     node: Target
 
 
-class SetCondition(Act, frozen=True, gc=False, omit_defaults=True, tag="setCondition"):
-    """Set one condition of a claim, a pool or a class."""
+class RecordPodEvent(Act, frozen=True, gc=False, omit_defaults=True, tag="recordPodEvent"):
+    """Write status.lastPodEventTime: a pod that counts came to the node or left it; consolidateAfter begins anew."""
 
-    kind: str
-    object: Target
-    type: str
-    status: str
-    condition_reason: str
+    claim: Target
+    at: datetime
+
+
+class SetCondition(Act, frozen=True, gc=False, omit_defaults=True, tag="setCondition"):
+    """Set one condition of a claim."""
+
+    claim: Target
+    condition: Condition
 
 
 class DisruptNode(Act, frozen=True, gc=False, omit_defaults=True, tag="disruptNode"):
@@ -145,6 +149,13 @@ class DisruptNode(Act, frozen=True, gc=False, omit_defaults=True, tag="disruptNo
     pool: PoolName
     graceful: bool = True
     savings_nano_usd: int = 0
+
+
+class UndisruptNode(Act, frozen=True, gc=False, omit_defaults=True, tag="undisruptNode"):
+    """Lift a disrupted taint that a decision left behind which no longer holds."""
+
+    node: Target
+    claim: Target
 
 
 class DeleteClaim(Act, frozen=True, gc=False, omit_defaults=True, tag="deleteClaim"):
@@ -217,9 +228,26 @@ class WritePoolStatus(Act, frozen=True, gc=False, omit_defaults=True, tag="write
     pool: Target
     node_count: int
     resources: Resources
-    conditions: tuple[tuple[str, str, str, str], ...] = ()
-    """(type, status, reason, message)."""
+    conditions: tuple[Condition, ...] = ()
     hash: str = ""
+    """The pool's hash when its annotation is missing or old."""
+    hash_version: str = ""
+
+
+class WriteClassStatus(Act, frozen=True, gc=False, omit_defaults=True, tag="writeClassStatus"):
+    """Write what a class's selectors were resolved to, and its conditions."""
+
+    node_class: Target
+    status: dict[str, object]
+    hash: str = ""
+    """The class's hash when its annotation is missing or old."""
+    hash_version: str = ""
+
+
+class DeleteTemplate(Act, frozen=True, gc=False, omit_defaults=True, tag="deleteTemplate"):
+    """Delete a launch template of this cluster that no class and no claim in flight uses."""
+
+    template_id: str
 
 
 class SetProtectedMode(Act, frozen=True, gc=False, omit_defaults=True, tag="setProtectedMode"):
@@ -228,6 +256,7 @@ class SetProtectedMode(Act, frozen=True, gc=False, omit_defaults=True, tag="setP
     pool: Target
     until: datetime | None
     trial: int = 0
+    annotation: str = ""
 
 
 Action = (
@@ -236,8 +265,10 @@ Action = (
     | RecordLaunch
     | RegisterNode
     | InitializeNode
+    | RecordPodEvent
     | SetCondition
     | DisruptNode
+    | UndisruptNode
     | DeleteClaim
     | BeginTermination
     | EvictPod
@@ -248,5 +279,7 @@ Action = (
     | AdoptMachine
     | ReviewCertificate
     | WritePoolStatus
+    | WriteClassStatus
+    | DeleteTemplate
     | SetProtectedMode
 )

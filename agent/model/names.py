@@ -55,7 +55,7 @@ USERDATA_MODE: Final = "joinery.sh/userdata"
 PROTECTED: Final = "joinery.sh/protected-mode"
 """On a NodePool: why launches are held back and when the next trial is due; removed by `joinery resume`."""
 ADOPT: Final = "joinery.sh/adopted"
-"""On a NodeClaim that was rebuilt from an instance's tags."""
+"""On a NodeClaim that was rebuilt from an instance's tags: the instance's id."""
 
 # EC2 tags. Keys with a slash are fine for tags but not readable through IMDS.
 TAG_CLUSTER: Final = "joinery.sh/cluster"

@@ -63,6 +63,8 @@ class Orphan(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     first_seen: datetime
     looks: int = 1
+    last_seen: datetime | None = None
+    """``machines_at`` of the last look that counted."""
 
 
 class Memory(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -72,20 +74,42 @@ class Memory(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     answers: dict[ClaimUid, LastAnswer] = {}
     empty_lookups: dict[ClaimUid, int] = {}
     """Looks at EC2, since the intent was written or this process began, that showed no instance of the claim."""
+    sent_at: dict[ClaimUid, datetime] = {}
+    """When a claim's request was last sent; looks from before that say nothing."""
+    lookups_at: datetime | None = None
+    """``machines_at`` of the last look that was counted."""
     launches: tuple[datetime, ...] = ()
     """When claims were created in the last minute."""
     orphans: dict[InstanceId, Orphan] = {}
     terminated: tuple[datetime, ...] = ()
     """When orphans were terminated in the last ten minutes."""
+    pods: dict[ClaimUid, str] = {}
+    """Which pods that count were last seen on a claim's node, as a digest; a change is a pod event."""
     join_failures: dict[PoolName, int] = {}
     """Joins that failed in a row."""
     trials: dict[PoolName, int] = {}
     """Trial launches made in protected mode, which double the wait."""
-    nominations: dict[PodKey, datetime] = {}
-    """Pods that were promised room on a node or claim, and until when they are not provisioned for again."""
-    evictions: dict[str, datetime] = {}
-    """Pod UID to the time before which the Eviction API is not asked again."""
-    sweep_approved_until: datetime | None = None
+
+
+class Lesson(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What an effect learnt that the next decision should know."""
+
+    answer: tuple[ClaimUid, LastAnswer] | None = None
+    sent: tuple[ClaimUid, datetime] | None = None
+    capacity_errors: tuple[CapacityError, ...] = ()
+    terminated: datetime | None = None
+    launched: datetime | None = None
+
+
+class Approvals(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What an operator has allowed by command, and until when; kept in the cluster, read with every snapshot."""
+
+    sweep_until: datetime | None = None
+    """`joinery sweep --yes`: instances without a claim may be terminated in any number."""
+    adopt_until: datetime | None = None
+    """`joinery adopt`: instances without a claim get one, in any number."""
+    paused: bool = False
+    """`joinery pause`: nothing new is launched or disrupted; what was begun is finished."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,6 +141,9 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     certificate_requests: tuple[CertificateRequest, ...] = ()
     token_ids: tuple[str, ...] = ()
     """Ids (not secrets) of live bootstrap tokens of ours."""
+    busy: tuple[str, ...] = ()
+    """Names of objects for which an effect is under way; nothing is decided for them until it ends."""
+    approvals: Approvals = Approvals()
     memory: Memory = Memory()
 
 

@@ -1,0 +1,252 @@
+"""What a class's nodes of every instance type would be, and which offerings one launch request may name.
+
+Allocatable follows kubelet's own arithmetic (kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources):
+capacity less kubeReserved, systemReserved and the hard eviction thresholds. There is no EKS in it: a kubeadm node
+reserves what its kubelet configuration says, and runs 110 pods unless told otherwise.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from agent.core.quantity import QuantityError, parse_amount
+from agent.core.requirements import Requirements
+from agent.model import names
+from agent.model.ec2 import (
+    CapacityError,
+    CapacityType,
+    Image,
+    InstanceType,
+    InstanceTypeFacts,
+    KubeletSettings,
+    NodeClass,
+    Offering,
+    Override,
+    Subnet,
+)
+from agent.model.kubernetes import Requirement
+from agent.model.names import InstanceTypeName, Zone
+from agent.model.resources import Resources
+
+KERNEL_MEMORY_PERMILLE: Final = 75
+"""Share of a machine's memory that never reaches kubelet: firmware, kernel image, page tables, crash kernel.
+
+An estimate (Karpenter's). Too low, and a pod that was promised a node does not fit once the node reports what it
+really has: the pod stays pending and a second node is bought. Too high, and some nodes are a size larger than needed.
+"""
+ARM_FIRMWARE_MIB: Final = 64
+"""What arm64 machines keep beside that (Karpenter's figure)."""
+DEFAULT_MAX_PODS: Final = 110
+"""kubelet's own default, which kubeadm leaves alone."""
+DEFAULT_ROOT_BYTES: Final = 8 << 30
+"""Root volume of the plain Ubuntu, Debian and Amazon Linux images, when the class maps no disk."""
+MAX_TYPES: Final = 60
+"""Instance types in one request; more only lengthen it."""
+MAX_OVERRIDES: Final = 300
+"""EC2's limit on overrides of one CreateFleet request of type instant."""
+
+_MIB: Final = 1 << 20
+_WHOLE: Final = 100_000
+"""100 % in thousandths of a percent."""
+
+
+class Market(msgspec.Struct, frozen=True):
+    """Where each type is offered, and for how much. A type without a price cannot be compared and is left out."""
+
+    zones: Mapping[InstanceTypeName, Iterable[Zone]]
+    """DescribeInstanceTypeOfferings by availability zone."""
+    on_demand: Mapping[InstanceTypeName, int]
+    """Nano-dollars per hour."""
+    spot: Mapping[tuple[InstanceTypeName, Zone], int] = {}
+    """Nano-dollars per hour."""
+    region: str = ""
+
+
+class Candidates(msgspec.Struct, frozen=True):
+    """What one launch request may name, cheapest first; empty when nothing is left."""
+
+    capacity_type: CapacityType = "on-demand"
+    overrides: tuple[Override, ...] = ()
+
+
+def instance_types(
+    facts: Sequence[InstanceTypeFacts], market: Market, node_class: NodeClass
+) -> tuple[InstanceType, ...]:
+    """Every type that some image of the class fits and some subnet of it can hold, by name."""
+    subnets = _best_subnets(node_class.subnets)
+    found = (_instance_type(fact, market, node_class, subnets) for fact in facts)
+    return tuple(sorted((t for t in found if t is not None), key=lambda t: t.name))
+
+
+def overrides(
+    wanted: Iterable[Requirement],
+    node_class: NodeClass,
+    types: Sequence[InstanceType],
+    capacity_errors: Iterable[CapacityError],
+    now: datetime,
+) -> Candidates:
+    """The offerings that a claim's requirements still allow, all of the capacity type of the cheapest of them.
+
+    One request buys one capacity type, so that its price is known beforehand. Spot that costs more than the cheapest
+    on-demand offering is never worth its interruptions. Offerings with a capacity error that has not expired are left
+    out.
+    """
+    requirements = Requirements.of(wanted)
+    errors = tuple(e for e in capacity_errors if e.until > now)
+    allowed = sorted(
+        (offering.price_nano_usd, kind.name, offering.zone, offering.capacity_type)
+        for kind in types
+        if _may_be(requirements, kind)
+        for offering in kind.offerings
+        if is_allowed(requirements, offering) and not is_exhausted(kind.name, offering, errors)
+    )
+    ceiling = min((price for price, *_, kind in allowed if kind == "on-demand"), default=None)
+    allowed = [row for row in allowed if row[3] != "spot" or ceiling is None or row[0] <= ceiling]
+    if not allowed:
+        return Candidates()
+    subnets, by_name = _best_subnets(node_class.subnets), {kind.name: kind for kind in types}
+    listed: dict[InstanceTypeName, Image | None] = {}
+    chosen: list[Override] = []
+    for _, name, zone, capacity_type in allowed:
+        if capacity_type != allowed[0][3] or zone not in subnets:
+            continue
+        if name not in listed and len(listed) < MAX_TYPES:
+            listed[name] = _image(node_class.images, by_name[name], requirements)
+        image = listed.get(name)
+        if image is not None and len(chosen) < MAX_OVERRIDES:
+            chosen.append(Override(name, zone, subnets[zone].id, image.id))
+    return Candidates(allowed[0][3], tuple(chosen))
+
+
+def is_allowed(requirements: Requirements, offering: Offering) -> bool:
+    """Whether an available offering satisfies requirements on zone, capacity type and its own labels."""
+    if not offering.available:
+        return False
+    if not requirements.get(names.ZONE).allows(offering.zone):
+        return False
+    if not requirements.get(names.CAPACITY_TYPE).allows(offering.capacity_type):
+        return False
+    if not offering.requirements:
+        return True
+    own = Requirements.of(offering.requirements)
+    return all(requirements.get(key).intersects(values) for key, values in own)
+
+
+def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[CapacityError]) -> bool:
+    """Whether one of the errors is about this offering; an empty field of an error stands for any."""
+    return any(
+        e.capacity_type in {"", offering.capacity_type}
+        and e.instance_type in {"", name}
+        and e.zone in {"", offering.zone}
+        for e in errors
+    )
+
+
+def _may_be(requirements: Requirements, kind: InstanceType) -> bool:
+    if not requirements.get(names.INSTANCE_TYPE).allows(kind.name):
+        return False
+    own = Requirements.of(kind.requirements)
+    return all(requirements.get(key).intersects(values) for key, values in own)
+
+
+def _best_subnets(subnets: Iterable[Subnet]) -> dict[Zone, Subnet]:
+    """The subnet with the most free addresses of every zone; of equals the first by id."""
+    best: dict[Zone, Subnet] = {}
+    for subnet in sorted(subnets, key=lambda s: (-s.free_addresses, s.id)):
+        best.setdefault(subnet.zone, subnet)
+    return best
+
+
+def _image(images: Iterable[Image], kind: InstanceType, requirements: Requirements) -> Image | None:
+    """The newest image that fits the type and the claim; one that is not deprecated if there is any."""
+    described = Requirements.of(kind.requirements) & Requirements(
+        {key: values for key, values in requirements if key in (names.ARCH, names.OS)}
+    )
+    fitting = (image for image in images if _fits(image, described))
+    return min(
+        fitting,
+        key=lambda i: (i.deprecated, -(i.created_at.timestamp() if i.created_at else 0.0), i.id),
+        default=None,
+    )
+
+
+def _fits(image: Image, described: Requirements) -> bool:
+    if not described.get(names.ARCH).allows(image.architecture):
+        return False
+    own = Requirements.of(image.requirements)
+    return all(described.get(key).intersects(values) for key, values in own if key in described.by_key)
+
+
+def _instance_type(
+    fact: InstanceTypeFacts, market: Market, node_class: NodeClass, subnets: Mapping[Zone, Subnet]
+) -> InstanceType | None:
+    offerings = _offerings(fact, market, subnets)
+    if not offerings:
+        return None
+    labels = {names.INSTANCE_TYPE: str(fact.name), names.OS: "linux", **fact.labels}
+    if market.region:
+        labels[names.REGION] = market.region
+    requirements = Requirements.from_labels(labels) & Requirements.of(
+        [Requirement(names.ARCH, "In", fact.architectures)]
+    )
+    architectures = sorted({i.architecture for i in node_class.images if _fits(i, requirements)})
+    if not architectures:
+        return None
+    requirements = requirements & Requirements.of([Requirement(names.ARCH, "In", tuple(architectures))])
+    capacity = _capacity(fact, node_class)
+    return InstanceType(fact.name, capacity, _overhead(capacity, node_class.kubelet), requirements.written(), offerings)
+
+
+def _offerings(fact: InstanceTypeFacts, market: Market, subnets: Mapping[Zone, Subnet]) -> tuple[Offering, ...]:
+    found = []
+    for zone in sorted(set(market.zones.get(fact.name, ())) & subnets.keys()):
+        on_demand = market.on_demand.get(fact.name) if "on-demand" in fact.usage_classes else None
+        spot = market.spot.get((fact.name, zone)) if "spot" in fact.usage_classes else None
+        if on_demand is not None:
+            found.append(Offering(zone, "on-demand", on_demand))
+        if spot is not None:
+            found.append(Offering(zone, "spot", spot))
+    return tuple(found)
+
+
+def _capacity(fact: InstanceTypeFacts, node_class: NodeClass) -> Resources:
+    kubelet = node_class.kubelet
+    pods = DEFAULT_MAX_PODS if kubelet.max_pods is None else kubelet.max_pods
+    if kubelet.pods_per_core:
+        pods = min(pods, kubelet.pods_per_core * fact.vcpus)
+    visible = fact.memory_mib - (ARM_FIRMWARE_MIB if fact.architectures[:1] == ("arm64",) else 0)
+    return Resources(
+        cpu_milli=fact.vcpus * 1000,
+        memory_bytes=(visible - -(-visible * KERNEL_MEMORY_PERMILLE // 1000)) * _MIB,
+        pods=pods,
+        ephemeral_storage_bytes=node_class.root_volume_bytes or DEFAULT_ROOT_BYTES,
+        extended=tuple(sorted((name, count) for name, count in fact.extended if count)),
+    )
+
+
+def _overhead(capacity: Resources, kubelet: KubeletSettings) -> Resources:
+    return (
+        kubelet.kube_reserved
+        + kubelet.system_reserved
+        + Resources(
+            memory_bytes=_threshold(kubelet.eviction_memory, capacity.memory_bytes),
+            ephemeral_storage_bytes=_threshold(kubelet.eviction_storage, capacity.ephemeral_storage_bytes),
+        )
+    )
+
+
+def _threshold(text: str, capacity: int) -> int:
+    """A hard eviction threshold in bytes.
+
+    0 and 100 % switch it off, as in kubelet; so does a text that is neither a quantity nor a percentage, which the
+    class reports as a fault of its own.
+    """
+    try:
+        if not text.endswith("%"):
+            return parse_amount(text)
+        millis = parse_amount(text[:-1] + "e3") if text[:-1].replace(".", "", 1).isdigit() else 0
+    except QuantityError:
+        return 0
+    return -(-capacity * millis // _WHOLE) if millis < _WHOLE else 0

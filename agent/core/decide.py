@@ -1,0 +1,201 @@
+"""The decision: everything one cycle will do, from everything that is known. A pure function.
+
+Order: what was begun is finished first, then instances without a claim, then who asks to join, then room for
+pending pods, then what may go, then what people read.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from agent.core import lifecycle, orphans, pools, termination
+from agent.core.admission import is_ours
+from agent.core.catalog import overrides
+from agent.core.disruption import empty_nodes
+from agent.core.inputs import PackingInput, PackingResult, PlannedLaunch
+from agent.core.memory import remembered
+from agent.core.packing import pack
+from agent.core.podevents import pod_events
+from agent.core.pods import displaced, is_pending
+from agent.core.world import World, target
+from agent.model import names
+from agent.model.actions import Action, ClaimDraft, DisruptNode, Launch, ReviewCertificate, UndisruptNode
+from agent.model.kubernetes import Pod
+from agent.model.names import ClaimName, PoolName
+from agent.model.plan import Notice, Plan, Price, Snapshot
+from agent.model.reasons import Blocked, Reason
+
+
+def decide(snapshot: Snapshot) -> Plan:
+    """Decide what to do now, and say why for everything that is done or refused."""
+    world = World.of(snapshot)
+    steps = {c.name: _step(world, c.name) for c in snapshot.claims if c.name not in snapshot.busy}
+    swept = orphans.sweep(world)
+    packed = _pack(world)
+    launches = tuple(_launch(world, planned) for planned in packed.launches)
+    gone = _disruption(world, packed)
+    events, digests = pod_events(world)
+    memory = msgspec.structs.replace(remembered(world, steps, swept), pods=digests)
+    notices = (*_step_notices(steps.values()), *swept.notices, *pools.notices(world))
+    actions: tuple[Action, ...] = (
+        *(a for s in steps.values() for a in s.actions),
+        *swept.actions,
+        *_reviews(world),
+        *launches,
+        *gone.actions,
+        *pools.protect(world, memory.join_failures, _joined(world, steps)),
+        *events,
+        *pools.statuses(world),
+    )
+    times = (*(s.next_at for s in steps.values()), packed.next_at, gone.next_at)
+    return Plan(
+        now=snapshot.now,
+        actions=actions,
+        placements=packed.placements,
+        refusals=packed.refusals,
+        blocked=gone.blocked,
+        notices=notices,
+        price=_price(world, launches, gone.actions),
+        memory=memory,
+        next_at=min((t for t in times if t is not None), default=None),
+    )
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """What disruption decided."""
+
+    actions: tuple[DisruptNode | UndisruptNode, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    next_at: datetime | None = None
+
+
+def _step(world: World, name: ClaimName) -> lifecycle.Step:
+    claim = world.claim[name]
+    return lifecycle.next_step(world, claim) if claim.meta.deleted_at is None else termination.next_step(world, claim)
+
+
+def _step_notices(steps: Iterable[lifecycle.Step]) -> tuple[Notice, ...]:
+    return tuple(n for s in steps for n in s.notices)
+
+
+def _joined(world: World, steps: dict[ClaimName, lifecycle.Step]) -> frozenset[PoolName]:
+    return frozenset(p for n, s in steps.items() if s.joined and (p := world.claim[n].pool) is not None)
+
+
+def _reviews(world: World) -> tuple[ReviewCertificate, ...]:
+    """Requests made with our tokens that nobody has answered. In token mode kubeadm's own approver answers them."""
+    snapshot = world.snapshot
+    if snapshot.limits.admission != "verified":
+        return ()
+    tokens = frozenset(snapshot.token_ids)
+    return tuple(
+        ReviewCertificate(
+            reason=Reason("CertificateApproved", f"{request.username} asks to become {request.common_name}"),
+            request=target(request.meta),
+        )
+        for request in snapshot.certificate_requests
+        if not request.decided and is_ours(request, tokens) and request.meta.name not in snapshot.busy
+    )
+
+
+def _pack(world: World) -> PackingResult:
+    snapshot = world.snapshot
+    pods: list[Pod] = [p for p in snapshot.pods if is_pending(p)]
+    pods += displaced(world)
+    provision = snapshot.provision and not snapshot.approvals.paused and snapshot.machines is not None
+    return pack(PackingInput.of(world, pods, launch=provision))
+
+
+def _launch(world: World, planned: PlannedLaunch) -> Launch:
+    snapshot = world.snapshot
+    node_class = world.node_class.get(planned.node_class)
+    candidates = (
+        overrides(
+            planned.requirements,
+            node_class,
+            snapshot.instance_types.get(planned.node_class, ()),
+            snapshot.memory.capacity_errors,
+            snapshot.now,
+        )
+        if node_class is not None
+        else None
+    )
+    draft = ClaimDraft(
+        name=_claim_name(snapshot, planned),
+        pool=planned.pool,
+        pool_uid=planned.pool_uid,
+        node_class=planned.node_class,
+        requirements=planned.requirements,
+        requests=planned.requests,
+        labels=planned.labels,
+        annotations=planned.annotations,
+        taints=planned.taints,
+        startup_taints=planned.startup_taints,
+        expire_after_seconds=planned.expire_after_seconds,
+        termination_grace_seconds=planned.termination_grace_seconds,
+    )
+    count = len(planned.pods)
+    return Launch(
+        reason=Reason("Provisioned", f"room for {count} pending pod{'s' if count != 1 else ''}"),
+        id=planned.id,
+        draft=draft,
+        pods=planned.pods,
+        instance_type=planned.instance_type,
+        zone=planned.zone,
+        capacity_type=planned.capacity_type,
+        price_nano_usd=planned.price_nano_usd,
+        instance_types=planned.instance_types,
+        capacity=planned.capacity,
+        allocatable=planned.allocatable,
+        candidates=candidates.overrides if candidates is not None else (),
+    )
+
+
+def _claim_name(snapshot: Snapshot, planned: PlannedLaunch) -> ClaimName:
+    """``<pool>-<five characters>``, made of the cycle's seed: a repeated create is a conflict, not a second claim."""
+    digest = hashlib.sha256(f"{snapshot.seed}/{planned.pool}/{planned.id}".encode()).digest()
+    alphabet = "bcdfghjklmnpqrstvwxz2456789"
+    suffix = "".join(alphabet[b % len(alphabet)] for b in digest[:5])
+    return ClaimName(f"{planned.pool[:57]}-{suffix}")
+
+
+def _disruption(world: World, packed: PackingResult) -> Gone:
+    snapshot = world.snapshot
+    stale = _leftover_taints(world)
+    if not snapshot.disrupt or snapshot.approvals.paused or snapshot.machines is None:
+        return Gone()
+    found = empty_nodes(world, packed.occupied)
+    chosen = tuple(
+        DisruptNode(
+            reason=c.reason,
+            claim=target(c.claim.meta),
+            node=target(c.node.meta),
+            pool=c.pool,
+            savings_nano_usd=world.price_of(c.claim),
+        )
+        for c in found.candidates
+    )
+    kept = {c.claim.name for c in chosen}
+    return Gone((*chosen, *(u for u in stale if u.claim.name not in kept)), found.blocked, found.next_at)
+
+
+def _leftover_taints(world: World) -> tuple[UndisruptNode, ...]:
+    """Taints of decisions that were never carried through: the claim is neither going nor marked to go."""
+    found = []
+    for claim in world.snapshot.claims:
+        node = world.node_of(claim)
+        if node is None or claim.meta.deleted_at is not None or claim.is_true("DisruptionReason"):
+            continue
+        if node.has_taint(names.DISRUPTED_TAINT) and claim.name not in world.snapshot.busy:
+            reason = Reason("DisruptionBlocked", f"node {node.name} is needed again; its disruption is taken back")
+            found.append(UndisruptNode(reason=reason, node=target(node.meta), claim=target(claim.meta)))
+    return tuple(found)
+
+
+def _price(world: World, launches: tuple[Launch, ...], gone: tuple[DisruptNode | UndisruptNode, ...]) -> Price:
+    before = sum(world.price_of(c) for c in world.snapshot.claims if c.meta.deleted_at is None)
+    bought = sum(launch.price_nano_usd for launch in launches)
+    saved = sum(action.savings_nano_usd for action in gone if isinstance(action, DisruptNode))
+    return Price(before=before, after=before + bought - saved)

@@ -1,0 +1,131 @@
+"""What packing is asked and what it answers."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+import msgspec
+
+from agent.core.pools import protection
+from agent.core.world import World
+from agent.model.ec2 import CapacityError, CapacityType, InstanceType, NodeClass
+from agent.model.kubernetes import DaemonSet, Node, NodeClaim, NodePool, Pod, Requirement, Taint
+from agent.model.names import ClassName, InstanceTypeName, PodKey, PoolName, Zone
+from agent.model.plan import Limits, Placement
+from agent.model.reasons import Refusal
+from agent.model.resources import ZERO, Resources
+
+
+class Pair(msgspec.Struct, frozen=True, gc=False):
+    """A node with its claim, or either alone: a node that is not ours, or a claim whose node has not come yet."""
+
+    node: Node | None = None
+    claim: NodeClaim | None = None
+
+
+class PackingInput(msgspec.Struct, frozen=True):
+    """Pods to place and everything they may be placed on. Order of the sequences means nothing."""
+
+    now: datetime
+    pods: tuple[Pod, ...]
+    """To be placed: pending ones, and those that are displaced from nodes that go."""
+    bound: tuple[Pod, ...] = ()
+    """Pods that are on nodes already and use their room."""
+    pairs: tuple[Pair, ...] = ()
+    pools: tuple[NodePool, ...] = ()
+    classes: tuple[NodeClass, ...] = ()
+    instance_types: dict[ClassName, tuple[InstanceType, ...]] = {}
+    daemonsets: tuple[DaemonSet, ...] = ()
+    capacity_errors: tuple[CapacityError, ...] = ()
+    limits: Limits = Limits()
+    launches: tuple[datetime, ...] = ()
+    """When claims were created in the last minute."""
+    without: frozenset[str] = frozenset()
+    """Names of nodes and claims that take no pods because this plan removes them."""
+    protected: dict[PoolName, datetime] = {}
+    """Pools in protected mode, and when their next trial launch is due."""
+    launch: bool = True
+    """False: only room that is there already counts."""
+
+    @classmethod
+    def of(
+        cls, world: World, pods: Iterable[Pod], *, without: Collection[str] = (), launch: bool = True
+    ) -> "PackingInput":
+        """Ask where ``pods`` go in this snapshot, ``without`` some of its nodes or claims."""
+        snapshot = world.snapshot
+        held = {pool.name: found.until for pool in snapshot.pools if (found := protection(world, pool)) is not None}
+        wanted = tuple(pods)
+        displaced = {pod.key for pod in wanted}
+        return cls(
+            now=snapshot.now,
+            pods=wanted,
+            bound=tuple(p for p in snapshot.pods if p.node_name is not None and p.key not in displaced),
+            pairs=pairs(world),
+            pools=snapshot.pools,
+            classes=snapshot.classes,
+            instance_types=snapshot.instance_types,
+            daemonsets=snapshot.daemonsets,
+            capacity_errors=snapshot.memory.capacity_errors,
+            limits=snapshot.limits,
+            launches=snapshot.memory.launches,
+            without=frozenset(without),
+            protected=held,
+            launch=launch,
+        )
+
+
+class PlannedLaunch(msgspec.Struct, frozen=True, gc=False):
+    """One node to be bought: all that its NodeClaim and the plan say of it, but for its name."""
+
+    id: int
+    pool: PoolName
+    pool_uid: str
+    node_class: ClassName
+    requirements: tuple[Requirement, ...]
+    requests: Resources
+    """Of its pods and of the DaemonSets that will run on it."""
+    pods: tuple[PodKey, ...]
+    instance_type: InstanceTypeName
+    zone: Zone
+    capacity_type: CapacityType
+    price_nano_usd: int
+    """Of the offering expected to be launched: the cheapest allowed."""
+    instance_types: tuple[InstanceTypeName, ...]
+    """Every type that the launch may fall back to, cheapest first."""
+    capacity: Resources = ZERO
+    allocatable: Resources = ZERO
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    taints: tuple[Taint, ...] = ()
+    startup_taints: tuple[Taint, ...] = ()
+    expire_after_seconds: int | None = None
+    termination_grace_seconds: int | None = None
+
+
+class PackingResult(msgspec.Struct, frozen=True):
+    """A place or a refusal for every pod that was asked about."""
+
+    launches: tuple[PlannedLaunch, ...] = ()
+    placements: tuple[Placement, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    price_nano_usd: int = 0
+    """Of the launches together, per hour."""
+    next_at: datetime | None = None
+    """When time alone would let more be launched."""
+
+    @property
+    def occupied(self) -> frozenset[str]:
+        """Names of nodes and claims that received a pod, so that they are not empty."""
+        return frozenset(name for p in self.placements for name in (p.node, p.claim) if name is not None)
+
+
+def pairs(world: World) -> tuple[Pair, ...]:
+    """Every node and every claim once, together where they belong together."""
+    found = []
+    taken: set[str] = set()
+    for claim in world.snapshot.claims:
+        node = world.node_of(claim)
+        if node is not None:
+            taken.add(node.name)
+        found.append(Pair(node, claim))
+    found += [Pair(node) for node in world.snapshot.nodes if node.name not in taken]
+    return tuple(found)

@@ -1,0 +1,215 @@
+"""Where pods go: first onto room that is there or coming, then onto the cheapest nodes that may be bought.
+
+Several ways of filling new nodes are tried and the cheapest is taken; first-fit decreasing is always among them,
+so that the answer is never dearer than it. Every answer is verified before it leaves.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from agent.core.bins import Bin, Demand, Problem, first_fit, merged
+from agent.core.buying import Buying, Purchase
+from agent.core.inputs import PackingInput, PackingResult, PlannedLaunch
+from agent.core.refusing import no_pools, pool_refusal
+from agent.core.requirements import Requirements
+from agent.core.rooms import Room, rooms
+from agent.core.shapes import Shape, shapes
+from agent.core.space import Space, build
+from agent.core.steered import Style, steered
+from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
+from agent.core.verifying import verify
+from agent.model.kubernetes import NodePool, Pod
+from agent.model.names import PodKey
+from agent.model.plan import Placement
+from agent.model.reasons import Reason, Refusal
+
+STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
+CEILINGS = (1.0, 0.5)
+"""First-fit is tried with any type, and with types of at most half the size of the largest."""
+
+Why = tuple[str, Reason]
+"""A pool's name, and why it does not serve; the name is empty for what no pool can change."""
+
+
+@dataclass(slots=True)
+class _Packing:
+    """One decision in the making."""
+
+    asked: PackingInput
+    left: dict[int, list[PodKey]] = field(default_factory=dict)
+    """Pods of each shape that have no place yet, in order of name."""
+    placements: list[Placement] = field(default_factory=list)
+    launches: list[PlannedLaunch] = field(default_factory=list)
+    why: defaultdict[int, list[Why]] = field(default_factory=lambda: defaultdict(list))
+
+
+def pack(asked: PackingInput) -> PackingResult:
+    """Find a place for every pod, or say why there is none.
+
+    Raises:
+        PlanInvalid: the engine has a fault; nothing of its answer may be carried out.
+    """
+    known = [p for p in asked.pods if not p.unsupported]
+    packing = _Packing(asked)
+    grouped = shapes(known)
+    packing.left = {n: list(shape.keys) for n, shape in enumerate(grouped)}
+    _use_rooms(packing, grouped)
+    buying = Buying.of(asked)
+    for group in by_weight(asked.pools):
+        _buy(packing, grouped, group, buying)
+    refusals = [_unsupported(p) for p in asked.pods if p.unsupported]
+    refusals += _refusals(packing)
+    result = PackingResult(
+        launches=tuple(packing.launches),
+        placements=tuple(sorted(packing.placements, key=lambda p: p.pod)),
+        refusals=tuple(sorted(refusals, key=lambda r: r.pod)),
+        price_nano_usd=sum(launch.price_nano_usd for launch in packing.launches),
+        next_at=buying.next_at(),
+    )
+    verify(asked, result)
+    return result
+
+
+def _use_rooms(packing: _Packing, grouped: Sequence[Shape]) -> None:
+    """First fit over the rooms in their order; a room's free amounts shrink as pods are promised to it."""
+    for room in rooms(packing.asked):
+        free = room.free
+        if any(amount < 0 for _, amount in free.items()):
+            continue
+        for number, shape in enumerate(grouped):
+            waiting = packing.left[number]
+            while waiting and shape.requests.fits_in(free) and room.accepts(shape):
+                packing.placements.append(_on(room, waiting.pop(0)))
+                free = free - shape.requests
+
+
+def _on(room: Room, pod: PodKey) -> Placement:
+    return Placement(pod, node=room.name) if room.is_node else Placement(pod, claim=room.name)
+
+
+def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...], buying: Buying) -> None:
+    """Serve what has no place yet from pools of one weight."""
+    waiting = [n for n, keys in packing.left.items() if keys]
+    if not waiting:
+        return
+    usable = []
+    for pool in group:
+        reason = unusable(pool, packing.asked)
+        if reason is None:
+            usable.append(pool)
+            continue
+        for n in waiting:
+            packing.why[n].append((pool.name, reason))
+    if not usable:
+        return
+    if not packing.asked.launch:
+        for n in waiting:
+            packing.why[n].append(("", Reason("FailedScheduling", "it is decided together with the pods that follow")))
+        return
+    templates = [template(pool, packing.asked.instance_types.get(pool.node_class, ())) for pool in usable]
+    sizes = [grouped[n].requests for n in waiting]
+    space = build(templates, packing.asked.capacity_errors, daemon_pods(packing.asked), sizes)
+    demands = [_demand(space, n, grouped[n], len(packing.left[n])) for n in waiting]
+    best_effort = packing.asked.limits.min_values_policy == "BestEffort"
+    problem = Problem(space, tuple(d for d in demands if d.mask), _floors(templates), best_effort)
+    purchases = buying.choose(space, _cheapest(problem))
+    for purchase in purchases:
+        _take(packing, problem, purchase, buying)
+    _explain(packing, grouped, space, buying)
+
+
+def _demand(space: Space, number: int, shape: Shape, count: int) -> Demand:
+    """The columns that a shape may use, by the first of its alternatives that leaves any which holds it."""
+    amounts = space.vector(shape.requests)
+    mask, asked = 0, Requirements()
+    open_to = 0
+    for own, members in zip(space.templates, space.members, strict=True):
+        if shape.repelled_by(own.pool.taints) is None:
+            open_to |= members
+    for alternative in shape.alternatives:
+        found = space.select(alternative, open_to)
+        if found & space.fits(amounts):
+            mask, asked = found, alternative
+            break
+    return Demand(number, amounts, count, mask, asked, space.undecided(asked))
+
+
+def _floors(templates: Sequence[Template]) -> tuple[tuple[tuple[str, int], ...], ...]:
+    floors = tuple(
+        tuple((r.key, r.min_values) for r in t.pool.requirements if r.min_values is not None) for t in templates
+    )
+    return floors if any(floors) else ()
+
+
+def _cheapest(problem: Problem) -> tuple[Bin, ...]:
+    """The cheapest of all variants; of equal ones that with the fewest nodes, then the earliest."""
+    if not problem.demands:
+        return ()
+    order = range(len(problem.demands))
+    prices = [c.price for c in problem.space.columns]
+    variants = [first_fit(problem, order, _ceiling(problem.space, share)) for share in CEILINGS]
+    if not problem.floors and any(prices):
+        variants += [steered(problem, style) for style in STYLES]
+    most = max(_placed(v) for v in variants)
+    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if _placed(v) == most]
+    best = min(whole, key=lambda w: w[:3])[3]
+    return merged(problem, [problem.widened(b) for b in best])
+
+
+def _placed(bins: Iterable[Bin]) -> int:
+    return sum(count for b in bins for _, count in b.content)
+
+
+def _ceiling(space: Space, share: float) -> int:
+    """Columns of at most that share of the dearest one's price."""
+    if share >= 1.0 or not space.columns:
+        return space.every
+    limit = max(c.price for c in space.columns) * share
+    return sum(1 << i for i, c in enumerate(space.columns) if c.price <= limit) & space.every
+
+
+def _take(packing: _Packing, problem: Problem, purchase: Purchase, buying: Buying) -> None:
+    """Give a launch its pods and write down what its claim will say."""
+    pods: list[PodKey] = []
+    asked = purchase.found.custom
+    for index, count in purchase.found.content:
+        demand = problem.demands[index]
+        waiting = packing.left[demand.shape]
+        pods += waiting[:count]
+        del waiting[:count]
+        both = asked & demand.asked
+        asked = asked if both.conflict is not None else both
+    launch = buying.launch(problem.space, purchase, asked, (len(packing.launches), tuple(sorted(pods))))
+    packing.launches.append(launch)
+    packing.placements += [Placement(key, launch=launch.id) for key in pods]
+
+
+def _explain(packing: _Packing, grouped: Sequence[Shape], space: Space, buying: Buying) -> None:
+    """Say per pool why what is still without a place got none from it."""
+    for n, keys in packing.left.items():
+        if not keys:
+            continue
+        for number, own in enumerate(space.templates):
+            held = buying.held_back(own.pool.name)
+            reason = pool_refusal(space, number, grouped[n], packing.asked)
+            packing.why[n].append((own.pool.name, reason or held or _no_room(space, number)))
+
+
+def _no_room(space: Space, number: int) -> Reason:
+    name = space.templates[number].pool.name
+    return Reason("FailedScheduling", f"NodePool {name} could serve it, but its pods cannot be placed together")
+
+
+def _refusals(packing: _Packing) -> list[Refusal]:
+    return [
+        Refusal(key, tuple(packing.why[n]) or (("", no_pools(packing.asked)),))
+        for n, keys in packing.left.items()
+        for key in keys
+    ]
+
+
+def _unsupported(pod: Pod) -> Refusal:
+    fields = ", ".join(pod.unsupported)
+    sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
+    return Refusal(pod.key, (("", Reason("UnsupportedConstraint", sentence)),))

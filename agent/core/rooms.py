@@ -1,0 +1,162 @@
+"""Room that is there already: on nodes, ours or not, and on claims whose nodes have not come yet."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agent.core.inputs import PackingInput, Pair
+from agent.core.requirements import Requirements, ValueSet, alternatives, normalized_labels
+from agent.core.shapes import Shape
+from agent.core.taints import DAEMON_TOLERATIONS, UNSCHEDULABLE, lasting, tolerates
+from agent.core.templates import UNNAMED, daemon_pods
+from agent.model import names
+from agent.model.ec2 import InstanceType
+from agent.model.kubernetes import Node, NodeClaim, Pod, Taint
+from agent.model.resources import ZERO, Resources
+
+_Daemon = tuple[Pod, tuple[Requirements, ...]]
+"""One pod of a DaemonSet, and the alternatives of what it requires."""
+_DISRUPTING: Final = ("InstanceTerminating", "DisruptionReason")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Free room under one name, and what a pod must accept to use it."""
+
+    name: str
+    is_node: bool
+    initialized: bool
+    described: Requirements
+    """What its labels are, or can still become."""
+    taints: tuple[Taint, ...]
+    free: Resources
+
+    def accepts(self, shape: Shape) -> bool:
+        """Whether pods of the shape may run here whatever the node's labels turn out to be."""
+        if shape.repelled_by(self.taints) is not None:
+            return False
+        return any(self._promises(alternative) for alternative in shape.alternatives)
+
+    def _promises(self, asked: Requirements) -> bool:
+        for key, values in asked:
+            own = self.described.by_key.get(key)
+            if own is None:
+                if not values.absent:
+                    return False
+            elif not own <= values:
+                return False
+        return True
+
+
+def is_leaving(pair: Pair) -> bool:
+    """Whether the node is on its way out: deleted, terminating, or tainted for disruption."""
+    node, claim = pair.node, pair.claim
+    if node is not None and (node.meta.deleted_at is not None or node.has_taint(names.DISRUPTED_TAINT)):
+        return True
+    if claim is None:
+        return False
+    return claim.meta.deleted_at is not None or any(claim.is_true(kind) for kind in _DISRUPTING)
+
+
+def rooms(asked: PackingInput) -> tuple[Room, ...]:
+    """Every room, initialised nodes first, then those that are starting, each by name (Karpenter's rule 6.5)."""
+    daemons = tuple((pod, alternatives(pod)) for pod in daemon_pods(asked))
+    bound: defaultdict[str, list[Pod]] = defaultdict(list)
+    for pod in asked.bound:
+        if pod.node_name is not None and not pod.is_finished:
+            bound[pod.node_name].append(pod)
+    found = []
+    for pair in asked.pairs:
+        name = _name(pair)
+        names_ = {name} | ({pair.claim.name} if pair.claim else set())
+        if is_leaving(pair) or names_ & asked.without:
+            continue
+        if pair.node is not None:
+            found.append(_of_node(pair.node, pair.claim, bound[pair.node.name], daemons))
+        elif pair.claim is not None:
+            types = asked.instance_types.get(pair.claim.node_class, ())
+            found.append(_of_claim(pair.claim, types, daemons))
+    return tuple(sorted(found, key=lambda r: (not r.initialized, not r.is_node, r.name)))
+
+
+def _name(pair: Pair) -> str:
+    if pair.node is not None:
+        return pair.node.name
+    return pair.claim.name if pair.claim is not None else ""
+
+
+def _of_node(node: Node, claim: NodeClaim | None, pods: Iterable[Pod], daemons: Sequence[_Daemon]) -> Room:
+    starting = claim is not None and not claim.is_true("Initialized")
+    labels, taints, total = node.meta.labels, node.taints, node.allocatable
+    if node.unschedulable:
+        taints = (*taints, UNSCHEDULABLE)
+    if claim is not None and starting:
+        if not claim.is_true("Registered"):
+            # The agent has not yet put the claim's labels and taints on the node.
+            labels, taints = {**labels, **claim.meta.labels}, (*taints, *claim.taints)
+        taints = lasting(taints, claim)
+        total = _reported(node.allocatable, claim.allocatable)
+    labels = normalized_labels(labels)
+    labels.setdefault(names.HOSTNAME, node.name)
+    described = Requirements.from_labels(labels)
+    used, running = ZERO, ZERO
+    for pod in pods:
+        used = used + pod.requests
+        if pod.is_daemon:
+            running = running + pod.requests
+    due = _load(described, taints, daemons)
+    return Room(node.name, True, not starting, described, taints, total - used - _positive(due - running))
+
+
+def _of_claim(claim: NodeClaim, types: Sequence[InstanceType], daemons: Sequence[_Daemon]) -> Room:
+    described = Requirements.of(claim.requirements) & Requirements.from_labels(claim.meta.labels)
+    launched = claim.provider_id is not None and claim.allocatable != ZERO
+    described = _with_types(described, types)
+    due = _load(described, claim.taints, daemons)
+    total = claim.allocatable if launched else claim.requests
+    return Room(claim.name, False, False, described, claim.taints, total - due)
+
+
+def _with_types(described: Requirements, types: Sequence[InstanceType]) -> Requirements:
+    """Add what the remaining types would make of labels that the claim leaves open, and the unknown host name."""
+    possible = [t for t in types if described.get(names.INSTANCE_TYPE).allows(t.name)]
+    merged: dict[str, ValueSet] = {names.HOSTNAME: ValueSet(frozenset({UNNAMED}))}
+    for key, values in (
+        (names.ZONE, frozenset[str](o.zone for t in possible for o in t.offerings)),
+        (names.CAPACITY_TYPE, frozenset[str](o.capacity_type for t in possible for o in t.offerings)),
+    ):
+        merged[key] = ValueSet(values)
+    tables = [Requirements.of(t.requirements).by_key for t in possible]
+    for key in sorted({key for table in tables for key in table}):
+        sets = [table.get(key, ValueSet(absent=True)) for table in tables]
+        if any(s.complement for s in sets):
+            merged[key] = ValueSet(complement=True, absent=any(s.absent for s in sets))
+        else:
+            members = frozenset(v for s in sets for v in s.members)
+            merged[key] = ValueSet(members, absent=any(s.absent for s in sets))
+    narrowed = {
+        key: values & described.by_key[key] if key in described.by_key else values for key, values in merged.items()
+    }
+    return Requirements(described.by_key | {k: v for k, v in narrowed.items() if not v.is_empty})
+
+
+def _load(described: Requirements, taints: tuple[Taint, ...], daemons: Iterable[_Daemon]) -> Resources:
+    """What the DaemonSets that will run there ask together."""
+    total = ZERO
+    for daemon, wanted in daemons:
+        if not tolerates((*daemon.tolerations, *DAEMON_TOLERATIONS), taints):
+            continue
+        if any(described.incompatible(alternative) is None for alternative in wanted):
+            total = total + daemon.requests
+    return total
+
+
+def _reported(own: Resources, promised: Resources) -> Resources:
+    """The node's figures, and the claim's where the node reports none yet (device plugins start late)."""
+    amounts: Mapping[str, int] = dict(promised.items()) | dict(own.items())
+    return Resources.of(dict(amounts))
+
+
+def _positive(amounts: Resources) -> Resources:
+    return Resources.of({name: amount for name, amount in amounts.items() if amount > 0})

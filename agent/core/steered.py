@@ -1,0 +1,132 @@
+"""Filling one node after another, each time the one whose content is worth most for its price.
+
+What content is worth comes from the dual prices of the demand that is left, so that scarce resources count more and
+pods of unlike shape are put together until a node is full in every dimension.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent.core.bins import Bin, Problem
+from agent.core.filling import Filling, Lists, lists_for
+from agent.core.space import Vector, bits, cheapest
+from agent.core.weights import worth
+
+CANDIDATES = 6
+"""Columns tried for each node."""
+SLACK = 0.05
+"""How much worse than the best a column may be, by worth for price, to be tried."""
+REPEAT = 4
+"""A pattern is repeated for a quarter of the times that the demand would allow, then thought about anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """One variant: how dear a node may be, as a share of the dearest efficient column, and which pods go first."""
+
+    size: float = 1.0
+    heads: int = 0
+    """So many of the largest demands are tried as a node's first pod, beside the plain order."""
+
+
+@dataclass(slots=True)
+class _State:
+    problem: Problem
+    style: Style
+    left: list[int]
+    single: tuple[int, ...]
+    """Per demand: the columns that hold one pod of it."""
+    efficient: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    lists: dict[tuple[int, int], Lists] = field(default_factory=dict)
+
+
+def steered(problem: Problem, style: Style) -> tuple[Bin, ...]:
+    """Bins for all demands that fit anything, the most restricted demands first."""
+    single = tuple(d.mask & problem.space.fits(d.amounts) for d in problem.demands)
+    state = _State(problem, style, [d.count for d in problem.demands], single)
+    groups = sorted({d.mask for d in problem.demands}, key=lambda mask: (mask.bit_count(), mask))
+    bins: list[Bin] = []
+    for group in groups:
+        members = tuple(n for n, d in enumerate(problem.demands) if d.mask == group and single[n])
+        while any(state.left[n] for n in members):
+            best = _best(state, group, members)
+            if best is None:
+                break
+            repeat = max(1, min(state.left[n] // count for n, count in best.content) // REPEAT)
+            for n, count in best.content:
+                state.left[n] -= count * repeat
+            bins += [best] * repeat
+    return tuple(bins)
+
+
+def _best(state: _State, group: int, members: tuple[int, ...]) -> Bin | None:
+    space = state.problem.space
+    total = tuple(
+        sum(state.problem.demands[n].amounts[d] * state.left[n] for n in members) for d in range(len(space.dimensions))
+    )
+    columns = _efficient(state, group)
+    prices = worth(total, [(space.columns[c].price, space.nets[c]) for c in columns])
+    heads = sorted(
+        (n for n in members if state.left[n]), key=lambda n: (-_value(state.problem.demands[n].amounts, prices), n)
+    )
+    chosen = _candidates(state, columns, total, prices)
+    chosen += [cheapest(mask) for mask in (group & space.fits(total), state.single[heads[0]]) if mask]
+    found: list[tuple[float, int, Bin]] = []
+    for column in dict.fromkeys(chosen):
+        fitting = [n for n in heads if state.single[n] >> column & 1]
+        for head in fitting[: 1 + state.style.heads]:
+            filled = _fill(state, column, (members, group), (head, total))
+            if filled.mask:
+                price = space.columns[cheapest(filled.mask)].price
+                found.append((_value(filled.used, prices) / max(price, 1), -len(found), filled))
+    return max(found, key=lambda f: f[:2])[2] if found else None
+
+
+def _candidates(state: _State, columns: Sequence[int], total: Vector, prices: Sequence[float]) -> list[int]:
+    """The most efficient columns of a fitting size."""
+    space = state.problem.space
+    rated = sorted(
+        (-_value(space.nets[c], prices) / max(space.columns[c].price, 1), -space.columns[c].price, c) for c in columns
+    )
+    good = [(price, c) for score, price, c in rated if score <= (1 - SLACK) * rated[0][0]]
+    largest = max(-price for price, _ in good) * state.style.size
+    need = _value(total, prices)
+    return [c for price, c in good if -price <= min(largest, need)][:CANDIDATES] or [
+        c for _, _, c in rated[:CANDIDATES]
+    ]
+
+
+def _fill(state: _State, column: int, group: tuple[tuple[int, ...], int], first: tuple[int, Vector]) -> Bin:
+    """Fill with the group's own demands, then its gaps with others that may run there."""
+    members, mask = group
+    head, total = first
+    filling = Filling.begin(state.problem, column, state.left, total)
+    filling.put(head, 1)
+    if not filling.taken:
+        return Bin(0, 0, state.problem.empty, ())
+    for key, numbers in ((mask, members), (-1, range(len(state.problem.demands)))):
+        if (column, key) not in state.lists:
+            state.lists[column, key] = lists_for(state.problem, column, numbers)
+        filling.fill(state.lists[column, key])
+    return filling.done()
+
+
+def _efficient(state: _State, group: int) -> tuple[int, ...]:
+    """Columns of a group than which no other has at least as much of everything for no more money."""
+    if group not in state.efficient:
+        space = state.problem.space
+        kept: list[int] = []
+        seen: set[Vector] = set()
+        for column in bits(group):
+            net = space.nets[column]
+            if net in seen:
+                continue
+            seen.add(net)
+            if not any(all(a >= b for a, b in zip(space.nets[k], net, strict=True)) for k in kept):
+                kept.append(column)
+        state.efficient[group] = tuple(kept)
+    return state.efficient[group]
+
+
+def _value(amounts: Sequence[int], prices: Sequence[float]) -> float:
+    return sum(amount * price for amount, price in zip(amounts, prices, strict=True))

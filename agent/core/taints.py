@@ -1,0 +1,77 @@
+"""Taints and tolerations (kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration).
+
+NoSchedule and NoExecute keep a pod off a node; PreferNoSchedule is a wish, and is not honoured here.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from agent.model import names
+from agent.model.kubernetes import NodeClaim, Taint, Toleration
+
+_SOFT: Final = "PreferNoSchedule"
+_EPHEMERAL: Final = frozenset(
+    {
+        ("node.kubernetes.io/not-ready", "NoSchedule"),
+        ("node.kubernetes.io/not-ready", "NoExecute"),
+        ("node.kubernetes.io/unreachable", "NoSchedule"),
+        ("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule"),
+        (names.UNREGISTERED_TAINT, "NoExecute"),
+        (names.UNREGISTERED_TAINT, "NoSchedule"),
+    }
+)
+_READINESS_PREFIX: Final = "readiness.k8s.io/"
+"""Taints of the Node Readiness Controller, which lifts them by itself."""
+
+UNSCHEDULABLE: Final = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
+"""What ``spec.unschedulable`` means."""
+
+DAEMON_TOLERATIONS: Final = tuple(
+    Toleration(f"node.kubernetes.io/{key}", "Exists", effect=effect)
+    for key, effect in (
+        ("not-ready", "NoExecute"),
+        ("unreachable", "NoExecute"),
+        ("disk-pressure", "NoSchedule"),
+        ("memory-pressure", "NoSchedule"),
+        ("pid-pressure", "NoSchedule"),
+        ("unschedulable", "NoSchedule"),
+    )
+)
+"""What the DaemonSet controller adds to every pod that it makes."""
+
+
+def tolerates(tolerations: Iterable[Toleration], taints: Iterable[Taint]) -> bool:
+    """Whether a pod with these tolerations may run on a node with these taints."""
+    return untolerated(tolerations, taints) is None
+
+
+def untolerated(tolerations: Iterable[Toleration], taints: Iterable[Taint]) -> Taint | None:
+    """The first taint that keeps the pod away; None: it may run there."""
+    kept = tuple(tolerations)
+    return next((t for t in taints if t.effect != _SOFT and not any(_matches(k, t) for k in kept)), None)
+
+
+def is_ephemeral(taint: Taint) -> bool:
+    """Whether a node that is still starting carries it for a while, so that pods may be planned for it already."""
+    return (taint.key, taint.effect) in _EPHEMERAL or taint.key.startswith(_READINESS_PREFIX)
+
+
+def lasting(taints: Iterable[Taint], claim: NodeClaim) -> tuple[Taint, ...]:
+    """The taints that will remain once the claim's node is initialised: less ephemeral and startup taints."""
+    startup = {(t.key, t.effect) for t in claim.startup_taints}
+    return tuple(t for t in taints if not is_ephemeral(t) and (t.key, t.effect) not in startup)
+
+
+def describe(taint: Taint) -> str:
+    """As kubectl writes it: ``key=value:effect``."""
+    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
+
+
+def _matches(toleration: Toleration, taint: Taint) -> bool:
+    if toleration.effect and toleration.effect != taint.effect:
+        return False
+    if toleration.key and toleration.key != taint.key:
+        return False
+    if toleration.operator == "Exists":
+        return True
+    return bool(toleration.key) and toleration.operator in {"", "Equal"} and toleration.value == taint.value

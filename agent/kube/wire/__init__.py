@@ -1,0 +1,79 @@
+"""From JSON to model values and back. Only the fields that are read are decoded; the rest costs nothing."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from agent.kube import csr
+from agent.kube.wire import cluster
+from agent.kube.wire.cluster import claim_manifest
+from agent.kube.wire.objects import WireFault, conditions, quantities, taints, with_condition
+from agent.kube.wire.pods import WirePod, pod_model
+from agent.model.kubernetes import (
+    CertificateRequest,
+    DaemonSet,
+    Node,
+    NodeClaim,
+    Pod,
+    PodDisruptionBudget,
+    VolumeAttachment,
+)
+
+__all__ = [
+    "WireFault",
+    "certificate_request",
+    "claim_manifest",
+    "conditions",
+    "daemonset",
+    "node",
+    "node_claim",
+    "pod",
+    "pod_disruption_budget",
+    "pods",
+    "quantities",
+    "taints",
+    "volume_attachment",
+    "with_condition",
+]
+
+W = TypeVar("W")
+M = TypeVar("M")
+
+
+def _reader(wire: type[W], model: Callable[[W], M]) -> Callable[[bytes | msgspec.Raw], M]:
+    decoder = msgspec.json.Decoder(wire)
+
+    def read(raw: bytes | msgspec.Raw) -> M:
+        """Read one object. Raises ``WireFault`` when it cannot be understood."""
+        try:
+            return model(decoder.decode(raw))
+        except msgspec.MsgspecError as error:
+            raise WireFault(str(error)) from error
+
+    return read
+
+
+pod: Callable[[bytes | msgspec.Raw], Pod] = _reader(WirePod, pod_model)
+node: Callable[[bytes | msgspec.Raw], Node] = _reader(cluster.WireNode, cluster.node_model)
+node_claim: Callable[[bytes | msgspec.Raw], NodeClaim] = _reader(cluster.WireClaim, cluster.claim_model)
+pod_disruption_budget: Callable[[bytes | msgspec.Raw], PodDisruptionBudget] = _reader(
+    cluster.WireBudget, cluster.budget_model
+)
+daemonset: Callable[[bytes | msgspec.Raw], DaemonSet] = _reader(cluster.WireDaemonSet, cluster.daemonset_model)
+volume_attachment: Callable[[bytes | msgspec.Raw], VolumeAttachment] = _reader(
+    cluster.WireAttachment, cluster.attachment_model
+)
+certificate_request: Callable[[bytes | msgspec.Raw], CertificateRequest] = _reader(csr.WireRequest, csr.request_model)
+
+
+class _Items(msgspec.Struct):
+    items: tuple[msgspec.Raw, ...] | None = None
+
+
+_items = msgspec.json.Decoder(_Items)
+
+
+def pods(page: bytes) -> tuple[Pod, ...]:
+    """The pods of a list. Raises ``WireFault`` when one of them cannot be understood."""
+    return tuple(pod(raw) for raw in _items.decode(page).items or ())
