@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
-from pydantic import BaseModel
+from pydantic import AllowInfNan, BaseModel, Strict
 
 from agent.manifests.documents import load_documents
 from agent.manifests.examine import examine
@@ -16,9 +15,11 @@ from agent.model import names
 from agent.model.plan import Limits
 
 DEFAULT_PATH = "/etc/joinery/agent.yaml"
+Decimals = Annotated[float, Strict(), AllowInfNan(False)]
 Seconds = Annotated[Whole, Between(1, 86_400)]
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 Endpoint = Annotated[
-    str, Matching(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", "host:port, such as 10.0.0.10:6443")
+    str, Matching(rf"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):{_PORT}", "host:port, such as 10.0.0.10:6443", 300)
 ]
 MAX_TOKEN_SECONDS = 7200
 
@@ -66,31 +67,35 @@ class Settings(Written):
     ]
     """The cluster's name: value of the tag joinery.sh/cluster and part of the parameter names."""
     region: Annotated[str, Matching(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "an AWS region such as ap-northeast-2")]
-    """AWS region of the cluster."""
+    """AWS region of the cluster. Not guessed: a daemon in the wrong region would see no instance and buy again."""
     kubeconfig: NonEmpty | None = None
     """Kubeconfig of the daemon. Unset: $KUBECONFIG, else /etc/joinery/kubeconfig."""
     api_server_endpoint: Endpoint | None = None
     """host:port under which machines reach the API server. Unset: as the cluster's own cluster-info says."""
     namespace: NonEmpty = names.NAMESPACE
-    """Namespace of the Lease and the ServiceAccount."""
-    batch_idle_seconds: Annotated[float, Between(0, 60)] = 1.0
-    """How long to wait for further pending pods after the last new one, so that a burst is one decision."""
-    batch_max_seconds: Annotated[float, Between(0, 300)] = 10.0
-    """The longest that a pending pod waits for others."""
+    """Namespace of the Lease and the ServiceAccount. Another name only when yours are prescribed."""
+    batch_idle_seconds: Annotated[Decimals, Between(0, 60)] = 1.0
+    """How long to wait for further pending pods after the last new one, in seconds, so that a burst is one decision."""
+    batch_max_seconds: Annotated[Decimals, Between(0, 300)] = 10.0
+    """The longest that a pending pod waits for others, in seconds, so that a steady trickle cannot hold it up."""
     max_nodes: Annotated[Whole, Between(0)] = 100
-    """Brake over all pools: nodes that Joinery may have at once."""
-    max_price_per_hour: Annotated[float, Between(0, 1_000_000)] | None = None
+    """Brake over all pools: nodes that Joinery may have at once, so that one wrong manifest has a bounded price. 0 buys
+    nothing."""
+    max_price_per_hour: Annotated[Decimals, Between(0, 1_000_000)] | None = None
     """Brake over all pools: US dollars per hour that Joinery's nodes may cost together, at list price. Unset: none."""
     launches_per_minute: Annotated[Whole, Between(1, 1000)] = 20
     """Brake over all pools: launches in any minute. A loop that buys wrongly is slowed down to this."""
     launch_timeout_seconds: Seconds = 300
-    """After this a claim without an instance is given up."""
+    """After this many seconds a claim without an instance is given up; EC2 answers a launch at once or not at all."""
     registration_timeout_seconds: Seconds = 900
-    """After this an instance whose node has not joined is terminated."""
+    """After this many seconds an instance whose node has not joined is terminated; a good join takes one to three
+    minutes."""
     capacity_error_seconds: Seconds = 180
-    """How long an offering that EC2 refused for want of capacity is left out."""
+    """How long an offering that EC2 refused for want of capacity is left out, in seconds. Shorter asks in vain, longer
+    misses capacity that came back."""
     orphan_grace_seconds: Seconds = 600
-    """How long an instance without a claim is left alone before it is terminated."""
+    """How long an instance without a claim is left alone before it is terminated, in seconds; it may only be one that
+    the cache has not seen yet."""
     token: TokenSettings = TokenSettings()
     """The bootstrap token that machines join with."""
     admission: Literal["verified", "token"] = "verified"
@@ -107,13 +112,14 @@ class Settings(Written):
     preference_policy: Literal["Respect", "Ignore"] = "Respect"
     """Whether soft constraints of pods count when nodes are bought. This version ignores them either way."""
     min_values_policy: Literal["Strict", "BestEffort"] = "Strict"
-    """Whether minValues may be lowered when nothing satisfies them."""
+    """BestEffort lowers minValues when nothing satisfies them; Strict leaves the pods pending."""
     spot_to_spot_consolidation: Flag = True
-    """Whether a spot node may be replaced by a cheaper spot node."""
+    """Whether a spot node may be replaced by a cheaper spot node. Saves money, at the price of more moves."""
     repair: Flag = True
-    """Whether nodes that stay NotReady are replaced."""
+    """Whether nodes that stay NotReady are replaced, at most a fifth of a pool at once."""
     lease_duration_seconds: Annotated[Whole, Between(5, 300)] = 15
-    """After this without renewal another daemon takes over, in seconds."""
+    """Seconds without renewal after which another daemon takes over. Longer than an API server's restart, shorter than
+    people wait."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """auto: readable on a terminal, JSON otherwise."""
     userdata_templates: NonEmpty | None = None
@@ -191,27 +197,44 @@ def parse(raw: dict[str, Any], source: str) -> Settings:
     return examined.value
 
 
-def override(settings: dict[str, Any], assignments: Sequence[str]) -> Settings:
+def defaults() -> Settings:
+    """Settings of nobody's cluster, for a plan made from files alone."""
+    return Settings.model_validate({"clusterName": "kubernetes", "region": "us-east-1"})
+
+
+def override(settings: Settings, assignments: Sequence[str]) -> Settings:
     """Settings with ``KEY=VALUE`` (``token.ttlSeconds=3600``) laid over them, for `joinery plan --set`.
+
+    The value is read as YAML, so ``true`` and ``20`` are what they look like, and an empty one means unset.
 
     Raises:
         SettingsError: an assignment without ``=``, an unknown key, or a value that does not fit.
     """
-    whole: dict[str, Any] = {**settings}
+    whole: dict[str, Any] = settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not equals:
+        if not equals or not key:
             raise SettingsError([f"--set {assignment}: must be KEY=VALUE"])
-        *parents, last = key.split(".")
-        target = whole
-        for parent in parents:
-            target[parent] = dict(target.get(parent) or {})
-            target = target[parent]
-        try:
-            target[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SettingsError([f"--set {assignment}: the value cannot be read"]) from error
+        found = load_documents(f"value: {text}", "--set")
+        if found.faults or len(found.documents) != 1:
+            raise SettingsError([f"--set {assignment}: the value cannot be read"])
+        _assign(whole, key.split("."), found.documents[0].obj.get("value"))
     return parse(whole, "--set")
+
+
+def _assign(whole: dict[str, Any], key: Sequence[str], value: object) -> None:
+    *parents, last = key
+    target = whole
+    for parent in parents:
+        inner = target.get(parent)
+        target[parent] = dict(inner) if isinstance(inner, dict) else {}
+        target = target[parent]
+    target[last] = value
+
+
+def limits(settings: Settings) -> Limits:
+    """What decisions depend on."""
+    return settings.limits
 
 
 def reference() -> str:
@@ -239,7 +262,7 @@ def _rows(model: type[BaseModel], path: str) -> list[str]:
             rows += _rows(type(info.default), f"{where}.")
             continue
         default = "required" if info.is_required() else "unset" if info.default is None else f"`{_yaml(info.default)}`"
-        meaning = " ".join((info.description or "").split()).replace("|", "\\|")
+        meaning = " ".join((info.description or "").split()).replace("|", "\\|").replace("<", "&lt;")
         rows.append(f"| `{where}` | {default} | {meaning} |")
     return rows
 
@@ -248,4 +271,15 @@ def _yaml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-__all__ = ["DEFAULT_PATH", "Settings", "SettingsError", "TokenSettings", "load", "override", "parse", "reference"]
+__all__ = [
+    "DEFAULT_PATH",
+    "Settings",
+    "SettingsError",
+    "TokenSettings",
+    "defaults",
+    "limits",
+    "load",
+    "override",
+    "parse",
+    "reference",
+]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from agent.aws.errors import AwsError, Gone, mapped
-from agent.aws.images import Images
+from agent.aws.images import DEFAULT_ALIASES, UBUNTU_RELEASES, Images, public_parameters
 from agent.aws.session import AwsSession
 from agent.manifests import EC2NodeClassSpec
 from agent.manifests.selectors import SecurityGroupSelectorTerm, SubnetSelectorTerm
@@ -52,7 +52,10 @@ class Resolver:
     def resolve(
         self, spec: EC2NodeClassSpec | None, pinned: tuple[Image, ...], faults: tuple[str, ...]
     ) -> ResolvedClass:
-        """Resolve every part; what fails is said in its condition and never raised."""
+        """Resolve every part; what fails is said in its condition and never raised.
+
+        Pinned images are kept while EC2 does not answer for them: an empty answer would lose the pin for good.
+        """
         validity = self._validity(spec, faults)
         if spec is None:
             return ResolvedClass(conditions=_with_ready((validity,)))
@@ -64,7 +67,7 @@ class Resolver:
             subnets=subnets or (),
             security_groups=tuple(sorted(groups or ())),
             security_group_names=groups or {},
-            images=images or (),
+            images=images or (pinned if amis.status == "Unknown" else ()),
             instance_profile=profile or "",
             conditions=_with_ready((amis, nets, sgs, iam, validity)),
         )
@@ -136,8 +139,15 @@ _NO_GROUP: Final = (
 
 
 def _no_image(spec: EC2NodeClassSpec) -> tuple[str, str]:
-    what = "spec.amiSelectorTerms" if spec.ami_selector_terms else f"the default of amiFamily {spec.family}"
-    return "AMINotFound", f"no image matches {what}"
+    for term in spec.ami_selector_terms:
+        if term.alias and not public_parameters(term.alias):
+            known = ", ".join([*(f"ubuntu@{r}" for r in UBUNTU_RELEASES), *sorted(set(DEFAULT_ALIASES.values()))])
+            return "UnsupportedAlias", f"the image alias {term.alias} is not known here; there are {known}"
+    if spec.ami_selector_terms:
+        return "AMINotFound", "no image matches spec.amiSelectorTerms; mend the terms, or share the image with us"
+    if spec.family not in DEFAULT_ALIASES:
+        return "AMINotFound", f"amiFamily {spec.family} has no default image; give spec.amiSelectorTerms"
+    return "AMINotFound", f"the default image of amiFamily {spec.family} was not found in this region"
 
 
 def _no_profile(spec: EC2NodeClassSpec) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 Off EKS an alias means the distribution's own plain image, never an EKS-optimised one.
 """
 
+import fnmatch
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -31,7 +32,7 @@ def public_parameters(alias: str) -> tuple[tuple[str, ...], ...]:
     """
     family, _, version = alias.partition("@")
     if family == "ubuntu":
-        releases = UBUNTU_RELEASES if version == "latest" else (version,)
+        releases = tuple(r for r in UBUNTU_RELEASES if version in {"latest", r})
         root = "/aws/service/canonical/ubuntu/server"
         return tuple(
             tuple(f"{root}/{r}/stable/current/{a}/hvm/{disk}/ami-id" for a in ("amd64", "arm64"))
@@ -61,32 +62,42 @@ class Images:
     def resolve(self, spec: EC2NodeClassSpec, pinned: Iterable[Image]) -> tuple[Image, ...]:
         """The class's images, one per architecture and set of requirements, newest first.
 
-        What is pinned stays as long as it exists and the class names no image of its own; so a newer image never
-        rolls a fleet by itself.
+        What is pinned stays as long as it exists and a term still means it; so a newer image never rolls a fleet by
+        itself, while a changed term does at once. Terms by id and by SSM parameter name their image and pin nothing.
 
         Raises:
             AwsError: EC2 or Parameter Store did not answer or refused.
         """
-        held = tuple(pinned)
-        if held and not any(term.id for term in spec.ami_selector_terms):
-            kept = self._by_ids(image.id for image in held)
-            if {image.id for image in kept} == {image.id for image in held}:
-                return kept
-        terms = spec.ami_selector_terms or (_default_term(spec.family),)
-        found: list[Image] = []
-        for term in terms:
-            if term is not None:
-                found += self._term(term)
-        return _newest_each(found)
+        held = frozenset(image.id for image in pinned)
+        alias = next((t.alias for t in spec.ami_selector_terms if t.alias), None)
+        if alias is None and spec.ami_selector_terms:
+            return self._of_terms(spec.ami_selector_terms, held)
+        alias = alias or DEFAULT_ALIASES.get(spec.family, "")
+        meant = [i.id for i in pinned if any(fnmatch.fnmatchcase(i.name, n) for n in _alias_names(alias))]
+        kept = self._by_ids(meant)
+        if {i.architecture for i in kept} >= set(ARCHITECTURES.values()):
+            return kept
+        return _best_each((*kept, *self._alias(alias)), frozenset(meant))
 
-    def _term(self, term: AmiSelectorTerm) -> tuple[Image, ...]:
-        if term.alias:
-            return self._alias(term.alias)
+    def _of_terms(self, terms: Iterable[AmiSelectorTerm], held: frozenset[str]) -> tuple[Image, ...]:
+        found: list[Image] = []
+        pinned: set[str] = set()
+        for term in terms:
+            if term.id or term.ssm_parameter:
+                found += self._named(term)
+            else:
+                listed = self._listed(term)
+                pinned |= held & {i.id for i in listed}
+                found += listed
+        return _best_each(found, frozenset(pinned))
+
+    def _named(self, term: AmiSelectorTerm) -> tuple[Image, ...]:
         if term.id:
             return self._by_ids((term.id,))
-        if term.ssm_parameter:
-            parameter = self._ssm.get(term.ssm_parameter)
-            return self._by_ids((parameter.value,)) if parameter is not None else ()
+        parameter = self._ssm.get(term.ssm_parameter or "")
+        return self._by_ids((parameter.value,)) if parameter is not None else ()
+
+    def _listed(self, term: AmiSelectorTerm) -> tuple[Image, ...]:
         filters: list[FilterTypeDef] = [{"Name": "state", "Values": ["available"]}]
         if term.name:
             filters.append({"Name": "name", "Values": [term.name]})
@@ -107,7 +118,7 @@ class Images:
 
     def _by_ids(self, ids: Iterable[str]) -> tuple[Image, ...]:
         found = [image for image_id in dict.fromkeys(ids) for image in self._by_id(image_id)]
-        return _newest_each(found)
+        return _best_each(found)
 
     def _by_id(self, image_id: str) -> tuple[Image, ...]:
         """One at a time: an image that is gone must not hide the others."""
@@ -127,14 +138,21 @@ class Images:
         return tuple(found)
 
 
-def _default_term(family: str) -> AmiSelectorTerm | None:
-    alias = DEFAULT_ALIASES.get(family)
-    return AmiSelectorTerm.model_validate({"alias": alias}) if alias else None
+def _alias_names(alias: str) -> tuple[str, ...]:
+    """Patterns of the names that the distributions give their images."""
+    family, _, version = alias.partition("@")
+    if family == "ubuntu":
+        return tuple(f"ubuntu/images/*-{r}-*" for r in UBUNTU_RELEASES if version in {"latest", r})
+    if family == "al2023":
+        return ("al2023-ami-2*",) if version == "latest" else (f"al2023-ami-2*-{version}-*",)
+    if family == "debian":
+        return (f"debian-{'12' if version == 'latest' else version}-*",)
+    return ()
 
 
 def _image(described: "ImageTypeDef") -> Image | None:
     architecture = ARCHITECTURES.get(described.get("Architecture", ""))
-    if architecture is None:
+    if architecture is None or described.get("State") != "available":
         return None
     until = described.get("DeprecationTime")
     return Image(
@@ -154,11 +172,14 @@ def _time(text: str) -> datetime | None:
         return None
 
 
-def _newest_each(images: Iterable[Image]) -> tuple[Image, ...]:
-    """Of images that fit the same types only one counts: not deprecated, then newest, then by id."""
+def _best_each(images: Iterable[Image], pinned: frozenset[str] = frozenset()) -> tuple[Image, ...]:
+    """Of images that fit the same types one counts: the pinned, else not deprecated, then the newest, then by id."""
     oldest = datetime.min.replace(tzinfo=UTC)
-    ranked = sorted(images, key=lambda i: (not i.deprecated, i.created_at or oldest, i.id), reverse=True)
+
+    def rank(image: Image) -> tuple[bool, bool, datetime, str]:
+        return image.id in pinned, not image.deprecated, image.created_at or oldest, image.id
+
     best: dict[tuple[Requirement, ...], Image] = {}
-    for image in ranked:
+    for image in sorted(images, key=rank, reverse=True):
         best.setdefault(image.requirements, image)
     return tuple(best.values())

@@ -6,13 +6,14 @@ processes that make it at once meet at the name. Templates are never changed, on
 
 import base64
 import hashlib
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from agent.aws.classes import ResolvedClass
-from agent.aws.errors import AlreadyExists, Gone, Invalid, mapped
+from agent.aws.errors import AlreadyExists, Gone, Invalid, Retryable, mapped
 from agent.aws.session import AwsSession
 from agent.core.quantity import parse_amount
 from agent.manifests import EC2NodeClassSpec
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
 MAX_USER_DATA_BYTES: Final = 16_384
 """EC2's limit, before base64."""
 VERSION: Final = "1"
+"""Templates are never changed, so that there is only the first."""
+_FORMAT: Final = b"joinery launch template 1\n"
+"""Part of every hash: to be raised when the same content is to be written differently."""
+_NAME_LIMIT: Final = 128
+_NO_NAME: Final = re.compile(r"[^a-zA-Z0-9().\-/_]")
+"""What EC2 allows in no template name."""
 _GIB: Final = 1 << 30
+_CREATE: Final = "ec2:CreateLaunchTemplate"
 
 
 class Disk(msgspec.Struct, frozen=True):
@@ -64,8 +72,8 @@ class TemplateContent(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """Of the content."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:32]
+        """Of the content, and of how it is written."""
+        return hashlib.sha256(_FORMAT + msgspec.json.encode(self, order="deterministic")).hexdigest()[:32]
 
 
 def template_content(
@@ -78,11 +86,14 @@ def template_content(
     """
     size = len(user_data.encode())
     if size > MAX_USER_DATA_BYTES:
-        sentence = f"userData of EC2NodeClass {node_class} has {size} bytes; EC2 takes {MAX_USER_DATA_BYTES}"
-        raise Invalid(sentence, code="UserDataTooLarge", operation="ec2:CreateLaunchTemplate")
+        sentence = (
+            f"userData of EC2NodeClass {node_class} has {size} bytes; EC2 takes {MAX_USER_DATA_BYTES}: "
+            "shorten spec.userData, or let it fetch the rest"
+        )
+        raise Invalid(sentence, code="UserDataTooLarge", operation=_CREATE)
     if not resolved.images:
         sentence = f"EC2NodeClass {node_class} has no image"
-        raise Invalid(sentence, code="NoImage", operation="ec2:CreateLaunchTemplate")
+        raise Invalid(sentence, code="NoImage", operation=_CREATE)
     options = spec.metadata_options
     return TemplateContent(
         node_class=node_class,
@@ -133,22 +144,19 @@ class Templates:
         self._session = session
         self._cluster = cluster
         self._cluster_uid = cluster_uid
-        self._known: dict[str, str] = {}
 
     def ensure(self, content: TemplateContent) -> tuple[str, str]:
         """Id and version of the template with this content; made when it is not there.
 
+        EC2 is asked each time: a template that somebody deleted is found missing before a launch names it.
+
         Raises:
+            AlreadyExists: the name is taken by a template that does not carry this cluster's tags.
+            Retryable: another process made it just now and EC2 does not show it yet.
             AwsError: EC2 did not answer or refused.
         """
         name = self._name(content)
-        if name not in self._known:
-            self._known[name] = self._find(name) or self._create(name, content)
-        return self._known[name], VERSION
-
-    def forget(self) -> None:
-        """Look everything up anew: a template that was known is gone."""
-        self._known.clear()
+        return self._find(name) or self._create(name, content), VERSION
 
     def listed(self) -> tuple[ListedTemplate, ...]:
         """Templates that carry this cluster's tags."""
@@ -172,7 +180,6 @@ class Templates:
 
     def delete(self, template_id: str) -> None:
         """Delete a template; one that is gone is fine."""
-        self._known = {name: known for name, known in self._known.items() if known != template_id}
         try:
             with mapped("ec2:DeleteLaunchTemplate"):
                 self._session.client("ec2").delete_launch_template(LaunchTemplateId=template_id)
@@ -180,7 +187,8 @@ class Templates:
             return
 
     def _name(self, content: TemplateContent) -> str:
-        return f"joinery/{self._cluster}/{self._cluster_uid[:8]}/{content.hash}"
+        ending = f"/{_NO_NAME.sub('-', self._cluster_uid)[:8]}/{content.hash}"
+        return f"joinery/{_NO_NAME.sub('-', self._cluster)}"[: _NAME_LIMIT - len(ending)] + ending
 
     def _find(self, name: str) -> str | None:
         try:
@@ -189,7 +197,13 @@ class Templates:
         except Gone:
             return None
         found = answer.get("LaunchTemplates", [])
-        return found[0]["LaunchTemplateId"] if found else None
+        if not found:
+            return None
+        tags = {t.get("Key", ""): t.get("Value", "") for t in found[0].get("Tags", ())}
+        if tags.get(names.TAG_CLUSTER_UID) != self._cluster_uid or tags.get(names.TAG_MANAGED) != "true":
+            message = f"{_CREATE}: the launch template {name} exists and is not ours; rename or delete it"
+            raise AlreadyExists(message, code="NotOurs", operation=_CREATE)
+        return found[0]["LaunchTemplateId"]
 
     def _create(self, name: str, content: TemplateContent) -> str:
         tags = _tags(
@@ -202,16 +216,17 @@ class Templates:
             }
         )
         try:
-            with mapped("ec2:CreateLaunchTemplate"):
+            with mapped(_CREATE):
                 answer = self._session.client("ec2").create_launch_template(
                     LaunchTemplateName=name,
                     LaunchTemplateData=launch_template_data(content),
                     TagSpecifications=[{"ResourceType": "launch-template", "Tags": tags}],
                 )
-        except AlreadyExists:
+        except AlreadyExists as error:
             found = self._find(name)
             if found is None:
-                raise
+                message = f"{_CREATE}: {name} was made by another process and is not shown yet; ask again"
+                raise Retryable(message, code=error.code, operation=_CREATE) from error
             return found
         return answer["LaunchTemplate"]["LaunchTemplateId"]
 

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from agent.manifests import Checked, Documents, check_documents, load_documents
+from agent.manifests.faults import Fault, Note
 
 
 @click.command(name="check")
@@ -19,38 +20,53 @@ def check(files: tuple[str, ...], output: str) -> None:
     """
     loaded = [read_documents(file) for file in files]
     checked = [check_documents(found.documents) for found in loaded]
-    faults = [f for found in loaded for f in found.faults] + [f for c in checked for f in c.faults]
-    notes = [n for c in checked for n in c.notes]
-    count = sum(len(found.documents) for found in loaded)
+    faults = [f for found, one in zip(loaded, checked, strict=True) for f in (*found.faults, *one.faults)]
+    empty = [f for f, found in zip(files, loaded, strict=True) if not (found.documents or found.faults)]
+    faults += [Fault(file, "", "", "", "holds no object") for file in empty]
+    notes = [n for found, one in zip(loaded, checked, strict=True) for n in (*_unread(found, one), *one.notes)]
+    count = sum(document.model is not None for found in loaded for document in found.documents)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    for fault in faults:
+        click.echo(str(fault), err=True)
     if output == "json":
-        body = {"objects": count, "faults": faults, "notes": notes}
+        body = {
+            "apiVersion": "joinery.sh/v1alpha1",
+            "kind": "Check",
+            "objects": count,
+            "faults": faults,
+            "notes": notes,
+        }
         click.echo(msgspec.json.format(msgspec.json.encode(body), indent=2).decode())
-    else:
-        for note in notes:
-            click.echo(f"note: {note}", err=True)
-        for fault in faults:
-            click.echo(str(fault), err=True)
-        if not faults:
-            click.echo(f"{count} object{'s' if count != 1 else ''}, no faults")
+    elif not faults:
+        click.echo(f"{count} object{'s' if count != 1 else ''}, no faults")
     if faults:
         raise click.exceptions.Exit(1)
 
 
+def _unread(found: Documents, checked: Checked) -> list[Note]:
+    """Objects that are passed over, so that nobody takes silence for approval."""
+    faulty = {(f.kind, f.name) for f in checked.faults}
+    return [
+        Note(d.source, d.kind, d.name, "", "is not checked: people write other kinds than this for Joinery")
+        for d in found.documents
+        if d.model is None and (d.kind, d.name) not in faulty
+    ]
+
+
 def read_documents(file: str) -> Documents:
-    """Read and take apart one file.
+    """Read and take apart one file; ``-`` is standard input.
 
     Raises:
         click.ClickException: it is not there or cannot be read.
     """
-    if file == "-":
-        return load_documents(sys.stdin.read(), "-")
     try:
-        text = Path(file).read_text("utf-8")
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return load_documents(raw.decode("utf-8-sig"), file)
     except OSError as error:
         raise click.ClickException(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{file}: is not UTF-8 text") from error
-    return load_documents(text, file)
 
 
 __all__ = ["Checked", "check", "read_documents"]

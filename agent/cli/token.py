@@ -3,11 +3,12 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from random import SystemRandom
-from typing import Final, Literal
+from typing import Concatenate, Final, Literal, ParamSpec
 
 import click
 import msgspec
@@ -66,24 +67,35 @@ class _Locked(click.ClickException):
     exit_code = LOCKED
 
 
+P = ParamSpec("P")
+
+
+def _located(function: Callable[Concatenate[Where, P], None]) -> Callable[..., None]:
+    """Give a command the options that all of them have."""
+
+    @click.option("--settings", default=DEFAULT_PATH, show_default=True, metavar="FILE", help="The daemon's settings.")
+    @click.option("--kubeconfig", metavar="FILE", help="Kubeconfig to use.  [default: as the settings say]")
+    @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+    @wraps(function)
+    def located(settings: str, kubeconfig: str | None, output: Output, *args: P.args, **kwargs: P.kwargs) -> None:
+        function(Where(settings, kubeconfig, output), *args, **kwargs)
+
+    return located
+
+
 @click.group(name="token")
-@click.option("--settings", default=DEFAULT_PATH, show_default=True, metavar="FILE", help="The daemon's settings.")
-@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig to use.  [default: as the settings say]")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.pass_context
-def token(context: click.Context, settings: str, kubeconfig: str | None, output: Output) -> None:
+def token() -> None:
     """See and change the bootstrap token that new machines join with.
 
     Works while the daemon is down. Exit codes: 0 done (also when nothing was due), 1 failed or not fit to join with,
     3 another process is changing the tokens, 64 wrong usage.
     """
-    context.obj = Where(settings, kubeconfig, output)
 
 
 @token.command()
 @click.option("--if-due", is_flag=True, help="Only when the token is old enough or does not work, for a timer.")
 @click.option("--overlap", metavar="DURATION", help="How long the old token still joins, such as 15m.")
-@click.pass_obj
+@_located
 def rotate(where: Where, if_due: bool, overlap: str | None) -> None:
     """Make a new token, prove it, publish it, and let the old one end after the overlap."""
     seconds = _overlap_seconds(overlap)
@@ -94,7 +106,7 @@ def rotate(where: Where, if_due: bool, overlap: str | None) -> None:
 
 @token.command()
 @click.option("--secret", is_flag=True, help="Also print the token itself.")
-@click.pass_obj
+@_located
 def show(where: Where, secret: bool) -> None:
     """Print which token is published; without --secret only what is public."""
     with _edges(where) as edges:
@@ -113,7 +125,7 @@ def show(where: Where, secret: bool) -> None:
 
 
 @token.command()
-@click.pass_obj
+@_located
 def verify(where: Where) -> None:
     """Ask the API server, with the published token, whether a machine could join with it now."""
     with _edges(where) as edges:
@@ -129,7 +141,7 @@ def verify(where: Where) -> None:
 
 
 @token.command(name="list")
-@click.pass_obj
+@_located
 def list_tokens(where: Where) -> None:
     """List the tokens of ours, without their secrets."""
     with _edges(where) as edges:
@@ -146,7 +158,7 @@ def list_tokens(where: Where) -> None:
 
 @token.command()
 @click.argument("token_id", metavar="ID")
-@click.pass_obj
+@_located
 def revoke(where: Where, token_id: str) -> None:
     """End one token of ours now; when it is the published one, another is published first."""
     with _edges(where) as edges:

@@ -101,8 +101,8 @@ def _held(world: World, claim: NodeClaim, node: Node, pool: NodePool) -> _Hold |
     since = _idle_since(claim)
     ends = since + timedelta(seconds=pool.consolidate_after_seconds) if since is not None else None
     if ends is not None and now < ends:
-        left = int((ends - now).total_seconds())
-        return _Hold(f"NodePool {pool.name}", f"consolidateAfter of NodePool {pool.name} has {left} s to go", ends)
+        wait = f"consolidateAfter of NodePool {pool.name} keeps it until {ends:%H:%M:%S} UTC"
+        return _Hold(f"NodePool {pool.name}", wait, ends)
     return None
 
 
@@ -120,8 +120,10 @@ def _over_budget(world: World, pool: NodePool, spent: int) -> _Hold | None:
             continue
         total += 1
         node = world.node_of(claim)
+        # What is under way counts although it shows nowhere yet: it may be this very disruption.
         leaving = claim.meta.deleted_at is not None or claim.is_true("DisruptionReason")
-        if leaving or node is None or node.ready != "True":
+        leaving = leaving or claim.name in world.snapshot.busy
+        if leaving or node is None or node.ready != "True" or node.has_taint(names.DISRUPTED_TAINT):
             going += 1
     allowed, sentence = allowed_disruptions(pool, "Empty", world.snapshot.now, total, going + spent)
     return None if allowed > 0 else _Hold(f"NodePool {pool.name}", sentence)

@@ -112,7 +112,7 @@ class Daemon:
         lease = LeaseLock(
             api, settings.namespace, LEASE_NAME, identity, duration_seconds=settings.lease_duration_seconds
         )
-        self.leadership = Leadership(lease, self.wakeup)
+        self.leadership = Leadership(lease, self._leads_or_not)
         self.ssm = Ssm(session)
         self.rotation = _rotation(api, self.ssm, settings, identity)
         self.events = EventRecorder(api, utc_now, socket.gethostname())
@@ -230,6 +230,11 @@ class Daemon:
         self.wakeup()
         if self.classes.outdated():
             self.jobs.soon("classes")
+
+    def _leads_or_not(self) -> None:
+        self.wakeup()
+        if self.leadership.leading():
+            self.jobs.soon("token")
 
     def _changed(self, changed: object) -> None:
         if changed:

@@ -4,6 +4,7 @@ A job that fails is logged and runs again at its next time; it never takes the d
 intervals only: its own reading of cron is off by a weekday.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -17,6 +18,8 @@ class Jobs:
     """Runs functions at intervals, and at once when asked."""
 
     def __init__(self) -> None:
+        # A job that is asked for while it runs is not started twice; that is meant, and no warning.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )

@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 class Leadership:
     """Acquires, renews and, at the end, releases the Lease."""
 
-    def __init__(self, lease: LeaseLock, wake: Callable[[], None]) -> None:
+    def __init__(self, lease: LeaseLock, changed: Callable[[], None]) -> None:
         self._lease = lease
-        self._wake = wake
+        self._wake = changed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self.failed: BaseException | None = None

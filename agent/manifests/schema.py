@@ -144,7 +144,7 @@ def _structural(schema: Schema, definitions: Schema) -> Schema:
         schema |= {"type": "string", "enum": [schema["const"]]}
     if "description" in schema:
         schema["description"] = " ".join(schema["description"].split())
-    if schema.get("default", "") in (None, [], {}, "", False):
+    if (default := schema.get("default")) is False or default in (None, [], {}, ""):
         schema.pop("default", None)
     for name in _UNSAID:
         schema.pop(name, None)

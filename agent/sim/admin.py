@@ -1,17 +1,17 @@
 """How tests and the sandbox steer the embedded EC2: JSON over HTTP under paths that AWS does not have."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
+from agent.sim import models
 from agent.sim.faults import Faults, Rule, Throttle
-from agent.sim.fleet import Fleets
 from agent.sim.instances import Instances
-from agent.sim.query import Answer, Wsgi
+from agent.sim.launches import Launches
+from agent.sim.query import Answer
 
 JSON = "application/json"
 ZONES = ("a", "c")
@@ -20,13 +20,15 @@ ZONES = ("a", "c")
 class Admin:
     """Answers the paths that begin with an underscore."""
 
-    def __init__(self, app: Wsgi, region: str, faults: Faults, fleets: Fleets, instances: Instances) -> None:
-        self._app = app
+    def __init__(self, region: str, faults: Faults, launches: Launches, instances: Instances) -> None:
         self._region = region
         self._faults = faults
-        self._fleets = fleets
+        self._launches = launches
         self._instances = instances
         self._stop_pauses = threading.Event()
+        self.page_limit = 0
+        """Largest page of any list; 0: as large as it was asked for."""
+        self.reset: Callable[[], None] = lambda: None
 
     def pause(self, seconds: float) -> None:
         """Wait, as an injected delay does."""
@@ -45,37 +47,40 @@ class Admin:
         return Answer(200, msgspec.json.encode(found if found is not None else {}), JSON)
 
     def _handlers(self) -> dict[tuple[str, str], Callable[[dict[str, Any]], object]]:
-        faults, capacity, calls = self._faults, self._fleets.capacity, self._faults.calls
+        faults, capacity, calls = self._faults, self._launches.capacity, self._faults.calls
         return {
             ("/_seed", "POST"): self._seed,
             ("/_faults", "POST"): lambda v: faults.rules.append(msgspec.convert(v, Rule)),
             ("/_faults", "DELETE"): lambda _: faults.clear(),
-            ("/_throttle", "POST"): lambda v: faults.throttle(msgspec.convert(v, Throttle)),
+            ("/_throttle", "POST"): self._throttle,
             ("/_capacity", "POST"): capacity.update,
             ("/_capacity", "DELETE"): lambda _: capacity.clear(),
             ("/_delays", "POST"): self._delay,
+            ("/_pages", "POST"): self._pages,
+            ("/_reset", "POST"): lambda _: self.reset(),
             ("/_calls", "GET"): lambda q: [c for c in calls if q.get("action", c["action"]) == c["action"]],
             ("/_calls", "DELETE"): lambda _: calls.clear(),
             ("/_instances", "GET"): lambda _: self._listed(),
-            ("/_instances", "POST"): self._by_hand,
+            ("/_instances", "POST"): self._instances.by_hand,
         }
 
     def _delay(self, wanted: dict[str, Any]) -> None:
         for name, seconds in wanted.items():
             setattr(self._instances.delays, name, float(seconds))
 
-    def _backend(self) -> Any:  # noqa: ANN401 - moto's own
-        from moto.core.models import DEFAULT_ACCOUNT_ID  # noqa: PLC0415 - only in a process that serves
-        from moto.ec2.models import ec2_backends  # noqa: PLC0415 - likewise
+    def _throttle(self, wanted: dict[str, Any]) -> None:
+        """One action, or with ``{"like": "ec2"}`` all of EC2's at its own rates."""
+        if wanted.get("like") == "ec2":
+            self._faults.throttle_like_ec2()
+        else:
+            self._faults.throttle(msgspec.convert(wanted, Throttle))
 
-        return ec2_backends[DEFAULT_ACCOUNT_ID][self._region]
+    def _pages(self, wanted: dict[str, Any]) -> None:
+        self.page_limit = int(wanted["limit"])
 
     def _seed(self, wanted: dict[str, Any]) -> dict[str, object]:
         """VPC, a subnet in two zones, a security group, and the role with its profile, tagged for discovery."""
-        from moto.core.models import DEFAULT_ACCOUNT_ID  # noqa: PLC0415 - as above
-        from moto.iam.models import iam_backends  # noqa: PLC0415 - as above
-
-        backend = self._backend()
+        backend, iam = models.ec2_of(self._region), models.iam()
         tags = {"karpenter.sh/discovery": wanted.get("discovery", "true")}
         vpc = backend.create_vpc("10.42.0.0/16")
         subnets = {}
@@ -87,7 +92,6 @@ class Admin:
         group = backend.create_security_group("nodes", "Nodes of the cluster", vpc.id)
         backend.create_tags([group.id], tags)
         name = wanted.get("profile", "karpenter-node-profile")
-        iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
         role = wanted.get("role", "joinery-node")
         if role not in {r.name for r in iam.get_roles()}:
             iam.create_role(role, "{}", "/", "", "", [], "3600")
@@ -97,6 +101,7 @@ class Admin:
 
     def _listed(self) -> list[dict[str, object]]:
         """Every instance with what it was launched with."""
+        self._instances.tick()
         return [
             {
                 "id": i.id,
@@ -107,15 +112,5 @@ class Admin:
                 "userData": i.user_data.decode() if i.user_data else "",
                 "tags": {t["key"]: t["value"] for t in i.get_tags()},
             }
-            for reservation in self._backend().reservations.values()
-            for i in reservation.instances
+            for i in models.instances_of(self._region)
         ]
-
-    def _by_hand(self, wanted: dict[str, str]) -> None:
-        """Terminate or stop an instance as a person in the console would."""
-        backend = self._backend()
-        if wanted["do"] == "terminate":
-            backend.terminate_instances([wanted["id"]])
-            self._instances.mark_terminated(wanted["id"], time.monotonic())
-        elif wanted["do"] == "stop":
-            backend.stop_instances([wanted["id"]])

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from typing import Literal
 
 import msgspec
@@ -12,8 +13,9 @@ from agent.sim.query import Answer, Call, json_error, query_error
 class Rule(msgspec.Struct, omit_defaults=True):
     """When a call meets it, something goes wrong.
 
-    ``moment``: ``before`` answers with the error and carries nothing out; ``after`` carries the call out and then
-    drops the connection, so that its answer is lost.
+    ``moment``: ``before`` answers with the error and carries nothing out; ``cut`` carries nothing out and drops the
+    connection; ``after`` carries the call out and then drops the connection, so that its answer is lost; ``delay``
+    only waits.
     """
 
     action: str
@@ -25,7 +27,7 @@ class Rule(msgspec.Struct, omit_defaults=True):
     times: int = 1
     """How often; -1: always."""
     delay_seconds: float = 0.0
-    moment: Literal["before", "after", "delay"] = "before"
+    moment: Literal["before", "cut", "after", "delay"] = "before"
 
 
 class Throttle(msgspec.Struct):
@@ -38,6 +40,18 @@ class Throttle(msgspec.Struct):
     at: float = 0.0
 
 
+EC2_RATES = {
+    "RunInstances": (5.0, 2.0),
+    "TerminateInstances": (100.0, 5.0),
+    "CreateTags": (100.0, 10.0),
+    "Describe": (100.0, 20.0),
+    "Create": (50.0, 5.0),
+    "Delete": (50.0, 5.0),
+}
+"""EC2's own rates as (burst, per second), by action or the beginning of its name; the exact one counts."""
+LOGGED = 20_000
+
+
 class Faults:
     """The rules in force, and a log of every call."""
 
@@ -45,7 +59,8 @@ class Faults:
         self._lock = threading.Lock()
         self.rules: list[Rule] = []
         self.throttles: dict[str, Throttle] = {}
-        self.calls: list[dict[str, object]] = []
+        self.calls: deque[dict[str, object]] = deque(maxlen=LOGGED)
+        self._like_ec2 = False
 
     def log(self, call: Call) -> None:
         """Remember a call, with its time and parameters but no secret."""
@@ -58,7 +73,7 @@ class Faults:
     def throttled(self, call: Call) -> Answer | None:
         """RequestLimitExceeded when the action's bucket is empty."""
         with self._lock:
-            bucket = self.throttles.get(call.action)
+            bucket = self.throttles.get(call.action) or (self._ec2_bucket(call) if self._like_ec2 else None)
             if bucket is None:
                 return None
             now = time.monotonic()
@@ -74,6 +89,19 @@ class Faults:
         with self._lock:
             self.rules.clear()
             self.throttles.clear()
+            self._like_ec2 = False
+
+    def throttle_like_ec2(self) -> None:
+        """Begin to throttle every EC2 action at EC2's own rates."""
+        self._like_ec2 = True
+
+    def _ec2_bucket(self, call: Call) -> Throttle | None:
+        names = [n for n in EC2_RATES if call.service == "ec2" and call.action.startswith(n)]
+        if not names:
+            return None
+        burst, per_second = EC2_RATES[max(names, key=len)]
+        made = Throttle(call.action, burst, per_second, burst, time.monotonic())
+        return self.throttles.setdefault(call.action, made)
 
     def throttle(self, rule: Throttle) -> None:
         """Begin to throttle an action, with a full bucket."""
@@ -103,4 +131,4 @@ def _like(value: str, wanted: str) -> bool:
 
 def refusal(call: Call, code: str, message: str, status: int) -> Answer:
     """The error in the protocol of the call."""
-    return json_error(code, message, status) if call.json or not call.form else query_error(code, message, status)
+    return query_error(code, message, status) if call.form else json_error(code, message, status)

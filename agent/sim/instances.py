@@ -1,137 +1,144 @@
-"""Instances as EC2 shows them over time: hidden at first, pending, running, shutting down, terminated."""
+"""Instances over time. Moto shows every change at once; here they are hidden, pending and shutting down for a while."""
 
-import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import msgspec
 
-from agent.sim.query import NAMESPACE, Answer, Call, Wsgi, forward
+from agent.sim import models
+from agent.sim.query import Answer, Call, document, element, local_name
 
-_NS = f"{{{NAMESPACE}}}"
-_YOUNG = 2.0
-_CODES = {"pending": "0", "running": "16", "shutting-down": "32", "terminated": "48"}
+PENDING, RUNNING, SHUTTING_DOWN, TERMINATED = ("pending", 0), ("running", 16), ("shutting-down", 32), ("terminated", 48)
+OK = 200
 
 
 class Delays(msgspec.Struct):
     """Seconds."""
 
     hidden: float = 0.0
-    """For so long a new instance is not in any answer."""
+    """For so long a new instance is in no answer."""
     pending: float = 0.2
     shutting_down: float = 0.2
+    forgotten: float = 3600.0
+    """After so long a terminated instance is in no answer any more."""
 
 
 class Instances:
-    """Rewrites moto's DescribeInstances, which shows every change at once."""
+    """Moves moto's instances through their states. Every method is called with the layer's lock held."""
 
-    def __init__(self, app: Wsgi, delays: Delays) -> None:
-        self._app = app
-        self.delays = delays
-        self._lock = threading.Lock()
-        self._launched: dict[str, float] = {}
-        self._terminated: dict[str, float] = {}
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self.delays = Delays()
+        self._born: dict[str, float] = {}
+        self._ended: dict[str, float] = {}
+        self._impaired: set[str] = set()
+        self._consoles: dict[str, str] = {}
 
-    def describe(self, call: Call) -> Answer:
-        """DescribeInstances, page by page, each instance as it would show at this moment."""
-        wanted = _state_filter(call)
-        form = {k: v for k, v in call.form.items() if not k.startswith("MaxResults")} if wanted else call.form
-        answer = forward(self._app, call, {k: v for k, v in form.items() if not _is_state_filter(k, call)})
-        if answer.status != 200:  # noqa: PLR2004 - HTTP OK
-            return answer
-        ET.register_namespace("", NAMESPACE)
-        root = ET.fromstring(answer.body)  # noqa: S314 - moto's own XML
-        for reservations in root.iter(f"{_NS}reservationSet"):
-            for item in list(reservations):
-                self._rewrite(item, wanted)
-                if item.find(f"{_NS}instancesSet/{_NS}item") is None:
-                    reservations.remove(item)
-        return Answer(200, ET.tostring(root, encoding="utf-8"), answer.content_type)
-
-    def terminate(self, call: Call) -> Answer:
-        """TerminateInstances; remembers when, so that shutting down takes its time."""
-        answer = forward(self._app, call)
-        if answer.status == 200:  # noqa: PLR2004 - HTTP OK
-            now = time.monotonic()
-            with self._lock:
-                for key, value in call.form.items():
-                    if key.startswith("InstanceId."):
-                        self._terminated.setdefault(value, now)
-        return answer
-
-    def mark_terminated(self, instance: str, at: float) -> None:
-        """An instance that was terminated otherwise than by a call."""
-        with self._lock:
-            self._terminated.setdefault(instance, at)
-
-    def running(self) -> set[str]:
-        """Ids of instances that are neither terminated nor going."""
-        return {i for i, state in self.raw_states().items() if state in {"pending", "running"}}
-
-    def raw_states(self) -> dict[str, str]:
-        """Moto's own view."""
-        from moto.core.models import DEFAULT_ACCOUNT_ID  # noqa: PLC0415 - only in a process that serves
-        from moto.ec2.models import ec2_backends  # noqa: PLC0415 - likewise
-
-        found: dict[str, str] = {}
-        for backend in ec2_backends[DEFAULT_ACCOUNT_ID].values():
-            for reservation in backend.reservations.values():
-                found |= {i.id: i.state for i in reservation.instances}
-        return found
-
-    def _rewrite(self, reservation: ET.Element, wanted: set[str]) -> None:
-        listed = reservation.find(f"{_NS}instancesSet")
-        if listed is None:
-            return
-        for item in list(listed):
-            state = self._state(item)
-            if state is None or (wanted and state not in wanted):
-                listed.remove(item)
-                continue
-            name, code = item.find(f"{_NS}instanceState/{_NS}name"), item.find(f"{_NS}instanceState/{_NS}code")
-            if name is not None and code is not None and state in _CODES:
-                name.text, code.text = state, _CODES[state]
-
-    def _state(self, item: ET.Element) -> str | None:
-        """The state to show; None: not yet visible."""
-        instance = item.findtext(f"{_NS}instanceId") or ""
-        shown = item.findtext(f"{_NS}instanceState/{_NS}name") or ""
+    def tick(self) -> None:
+        """Give every instance the state that its age has come to."""
         now = time.monotonic()
-        with self._lock:
-            age = _age(item)
-            # Launch times have whole seconds: a young instance counts from the moment it was first asked for.
-            launched = self._launched.setdefault(instance, now - (age if age > _YOUNG else 0.0))
-            if shown in {"terminated", "shutting-down"}:
-                since = self._terminated.setdefault(instance, now)
-                return "shutting-down" if now - since < self.delays.shutting_down else "terminated"
-        age = now - launched
-        if age < self.delays.hidden:
+        for instance in models.instances_of(self._region):
+            born = self._born.setdefault(instance.id, now)
+            state = instance._state.name  # noqa: SLF001 - moto has no other way to set it
+            if state in {"running", "pending"}:
+                _set(instance, PENDING if now - born < self.delays.pending else RUNNING)
+            elif state in {"shutting-down", "terminated"}:
+                self._wind_down(instance, now)
+
+    def ended(self, instance_id: str) -> bool:
+        """Whether it is terminated, or going, or forgotten."""
+        self.tick()
+        states = {i.id: i._state.name for i in models.instances_of(self._region)}  # noqa: SLF001 - as above
+        return states.get(instance_id, "terminated") in {"shutting-down", "terminated"}
+
+    @contextmanager
+    def visible(self) -> Iterator[None]:
+        """Inside, EC2 does not know instances that are too young or too long gone."""
+        self.tick()
+        now, backend = time.monotonic(), models.ec2_of(self._region)
+        held = {key: list(r.instances) for key, r in backend.reservations.items()}
+        everything = dict(backend.reservations)
+        for key, reservation in everything.items():
+            reservation.instances = [i for i in held[key] if self._shown(i.id, now)]
+            if not reservation.instances:
+                del backend.reservations[key]
+        try:
+            yield
+        finally:
+            for key, reservation in everything.items():
+                reservation.instances = held[key]
+            backend.reservations.clear()
+            backend.reservations.update(everything)
+
+    def by_hand(self, wanted: dict[str, str]) -> None:
+        """Do to an instance what a person in the console, the hypervisor or the spot market would do to it."""
+        backend, instance_id, do = models.ec2_of(self._region), wanted["id"], wanted["do"]
+        if do == "impair":
+            self._impaired.add(instance_id)
+        elif do == "console":
+            self._consoles[instance_id] = wanted.get("text", "")
+        elif do == "stop":
+            backend.stop_instances([instance_id])
+        else:
+            backend.terminate_instances([instance_id])
+            default = "Server.SpotInstanceTermination" if do == "interrupt" else "Client.UserInitiatedShutdown"
+            code = wanted.get("reason", default)
+            reason = backend.get_instance(instance_id).state_reason
+            reason.code, reason.message = code, f"{code}: by hand"
+
+    def console(self, call: Call) -> Answer | None:
+        """GetConsoleOutput of an instance whose console was written; None: moto's own."""
+        import base64  # noqa: PLC0415 - only here
+
+        text = self._consoles.get(call.form.get("InstanceId", ""))
+        if text is None:
             return None
-        return "pending" if shown in {"running", "pending"} and age < self.delays.pending else shown
+        return document(
+            "GetConsoleOutput",
+            element("instanceId", text=call.form["InstanceId"]),
+            element("timestamp", text="2026-01-01T00:00:00.000Z"),
+            element("output", text=base64.b64encode(text.encode()).decode()),
+        )
+
+    def status(self, answer: Answer) -> Answer:
+        """DescribeInstanceStatus with the impaired ones shown as such."""
+        if answer.status != OK or not self._impaired:
+            return answer
+        root = ET.fromstring(answer.body)  # noqa: S314 - moto's own XML
+        for item in (e for e in root.iter() if local_name(e) == "item"):
+            ids = [c.text for c in item if local_name(c) == "instanceId"]
+            if ids and ids[0] in self._impaired:
+                for checks in (c for c in item if local_name(c) == "instanceStatus"):
+                    for found in (e for e in checks.iter() if local_name(e) == "status"):
+                        found.text = "impaired" if found.text == "ok" else "failed"
+        return Answer(OK, ET.tostring(root, encoding="utf-8"), answer.content_type)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.delays = Delays()
+        self._born.clear()
+        self._ended.clear()
+        self._impaired.clear()
+        self._consoles.clear()
+
+    def _shown(self, instance_id: str, now: float) -> bool:
+        old = now - self._ended.get(instance_id, now) < self.delays.forgotten
+        return old and now - self._born.get(instance_id, now) >= self.delays.hidden
+
+    def _wind_down(self, instance: Any, now: float) -> None:  # noqa: ANN401 - moto's own
+        since = self._ended.setdefault(instance.id, now)
+        if now - since < self.delays.shutting_down:
+            _set(instance, SHUTTING_DOWN)
+            return
+        _set(instance, TERMINATED)
+        subnet = instance.ec2_backend.get_subnet(instance.subnet_id)
+        for address in list(instance._private_ips):  # noqa: SLF001 - moto never gives them back
+            subnet.del_subnet_ip(address)
+        instance._private_ips.clear()  # noqa: SLF001 - as above
 
 
-def _age(item: ET.Element) -> float:
-    """Seconds since the instance was launched, by its own launch time."""
-    text = item.findtext(f"{_NS}launchTime") or ""
-    try:
-        launched = datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    return max(0.0, (datetime.now(UTC) - launched).total_seconds())
-
-
-def _state_filter(call: Call) -> set[str]:
-    for key, value in call.form.items():
-        if value == "instance-state-name" and key.endswith(".Name"):
-            prefix = key.removesuffix(".Name")
-            return {v for k, v in call.form.items() if k.startswith(f"{prefix}.Value")}
-    return set()
-
-
-def _is_state_filter(key: str, call: Call) -> bool:
-    """The filter on the state is applied here, since the state is changed here."""
-    for name, value in call.form.items():
-        if value == "instance-state-name" and name.endswith(".Name"):
-            return key.startswith(name.removesuffix("Name"))
-    return False
+def _set(instance: Any, state: tuple[str, int]) -> None:  # noqa: ANN401 - moto's own
+    instance._state.name, instance._state.code = state  # noqa: SLF001 - moto has no other way to set it

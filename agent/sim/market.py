@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.aws.catalog import shipped_catalog
-from agent.sim.query import Answer, Call, document, element, json_answer
+from agent.sim.query import Answer, Call, document, element, json_answer, json_error
 
 REGION_FACTORS: Final = {"ap-northeast-2": 1.25}
 SPOT_SHARE: Final = 0.35
@@ -22,6 +22,7 @@ COMMON_FAMILIES: Final = ("t3", "t3a", "t4g", "m5", "m6i", "m7g", "c5", "c6i", "
 COMMON_SIZES: Final = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
 
 IMAGES: Final = (
+    ("ami-0000000000ubu24ol", "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20260901", "x86_64"),
     ("ami-0000000000ubu2404", "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20261101", "x86_64"),
     ("ami-0000000000ubu24a4", "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-arm64-server-20261101", "arm64"),
     ("ami-0000000000ubu2204", "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20261001", "x86_64"),
@@ -59,12 +60,18 @@ def ami_file() -> bytes:
                 "hypervisor": "xen",
                 "sriov": "simple",
                 "public": True,
-                "creation_date": "2026-11-01T00:00:00.000Z",
+                "creation_date": _date(name),
                 "image_location": name,
             }
             for image_id, name, architecture in IMAGES
         ]
     )
+
+
+def _date(name: str) -> str:
+    """The day in an image's name, as DescribeImages says it."""
+    day = next(word for word in name.replace(".", "-").split("-") if len(word) == len("20260101") and word.isdigit())
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}T00:00:00.000Z"
 
 
 @lru_cache(maxsize=8)
@@ -109,8 +116,8 @@ def _product(instance_type: str, nano: int) -> str:
     ).decode()
 
 
-def spot_history(region: str, zones: list[str], types: list[str]) -> Answer:
-    """DescribeSpotPriceHistory: the price of now, one row per type and zone."""
+def spot_history(region: str, offered: dict[str, set[str]], types: list[str]) -> Answer:
+    """DescribeSpotPriceHistory: the price of now, one row per type and zone that offers it."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     rows = [
         element(
@@ -122,7 +129,7 @@ def spot_history(region: str, zones: list[str], types: list[str]) -> Answer:
             element("availabilityZone", text=z),
         )
         for t in types
-        for z in zones
+        for z in sorted(offered.get(t, ()))
     ]
     return document("DescribeSpotPriceHistory", element("spotPriceHistorySet", *rows), element("nextToken", text=""))
 
@@ -131,6 +138,6 @@ def public_parameter(name: str) -> Answer | None:
     """GetParameter of a public parameter; None when it is not one of ours."""
     value = PUBLIC_PARAMETERS.get(name)
     if value is None:
-        return None
+        return json_error("ParameterNotFound", "") if name.startswith("/aws/service/") else None
     parameter = {"Name": name, "Type": "String", "Value": value, "Version": 1, "DataType": "text"}
     return json_answer({"Parameter": parameter | {"LastModifiedDate": 1_761_955_200.0}})

@@ -78,12 +78,20 @@ def numbered(form: Form, prefix: str) -> Iterator[Form]:
     yield from (items[n] for n in sorted(items))
 
 
+def local_name(found: ET.Element) -> str:
+    """Its name without the namespace; moto is not of one mind about namespaces."""
+    return found.tag.rpartition("}")[2]
+
+
+def texts(answer: Answer, tag: str) -> list[str]:
+    """Text of every element of this name."""
+    root = ET.fromstring(answer.body)  # noqa: S314 - moto's own XML
+    return [found.text or "" for found in root.iter() if local_name(found) == tag]
+
+
 def first_text(answer: Answer, tag: str) -> str:
-    """Text of the first element of this name, whatever its namespace; moto is not of one mind about it."""
-    for found in ET.fromstring(answer.body).iter():  # noqa: S314 - moto's own XML
-        if found.tag.rpartition("}")[2] == tag:
-            return found.text or ""
-    return ""
+    """Text of the first element of this name; empty when there is none."""
+    return next(iter(texts(answer, tag)), "")
 
 
 def element(name: str, *children: ET.Element, text: str | None = None) -> ET.Element:

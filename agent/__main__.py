@@ -1,0 +1,5 @@
+"""``python -m agent`` is ``joinery``."""
+
+from agent.cli import main
+
+main()
