@@ -129,6 +129,12 @@ def _disk(mapping: BlockDeviceMapping) -> Disk:
     )
 
 
+def template_name(cluster: str, cluster_uid: str, content_hash: str) -> str:
+    """Name of a content's template, within EC2's rules (3 to 128 letters, digits and ``().-/_``) for any cluster."""
+    ending = f"/{_NO_NAME.sub('-', cluster_uid)[:8]}/{content_hash}"
+    return f"joinery/{_NO_NAME.sub('-', cluster)}"[: _NAME_LIMIT - len(ending)] + ending
+
+
 class ListedTemplate(msgspec.Struct, frozen=True):
     """A launch template of this cluster."""
 
@@ -155,7 +161,7 @@ class Templates:
             Retryable: another process made it just now and EC2 does not show it yet.
             AwsError: EC2 did not answer or refused.
         """
-        name = self._name(content)
+        name = template_name(self._cluster, self._cluster_uid, content.hash)
         return self._find(name) or self._create(name, content), VERSION
 
     def listed(self) -> tuple[ListedTemplate, ...]:
@@ -185,10 +191,6 @@ class Templates:
                 self._session.client("ec2").delete_launch_template(LaunchTemplateId=template_id)
         except Gone:
             return
-
-    def _name(self, content: TemplateContent) -> str:
-        ending = f"/{_NO_NAME.sub('-', self._cluster_uid)[:8]}/{content.hash}"
-        return f"joinery/{_NO_NAME.sub('-', self._cluster)}"[: _NAME_LIMIT - len(ending)] + ending
 
     def _find(self, name: str) -> str | None:
         try:

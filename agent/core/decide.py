@@ -94,9 +94,10 @@ def _reviews(world: World) -> tuple[ReviewCertificate, ...]:
         ReviewCertificate(
             reason=Reason("CertificateApproved", f"{request.username} asks to become {request.common_name}"),
             request=target(request.meta),
+            asked=request.common_name,
         )
         for request in snapshot.certificate_requests
-        if not request.decided and is_ours(request, tokens) and request.meta.name not in snapshot.busy
+        if not request.decided and is_ours(request, tokens) and request.common_name not in snapshot.busy
     )
 
 

@@ -118,6 +118,9 @@ def from_answer(status: int, body: bytes, headers: Mapping[str, str], request: s
 
     """
     answer = parse_status(body)
+    if status == 404 and answer.message is None:  # noqa: PLR2004 - HTTP's numbers are their own names
+        # Of an object that is missing the API server sends a Status; of a whole resource only a line of text.
+        return NotFound(f"{request} finds no such resource: is its CRD installed?", status=status)
     message = answer.message or f"{request} was answered with HTTP status {status}{_plain(body)}"
     return from_status(status, answer, message, _seconds(headers.get("Retry-After")))
 

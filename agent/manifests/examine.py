@@ -34,18 +34,17 @@ def examine(model: type[M], raw: object) -> Examined[M]:
     whole = _json(raw)
     found: dict[Place, str] = {}
     broken: list[Place] = []
-    first = True
     while True:
         try:
             value = model.model_validate(_without_nulls(whole))
         except ValidationError as failure:
-            for error in failure.errors(include_url=False):
-                place = _place(error, whole)
-                if first:
+            errors = _errors(failure, whole)
+            if not broken:
+                for place, error in errors:
                     found.setdefault(place, faults.message(error, place, model))
-                broken.append(place)
-            first = False
-            if not _blank_all(whole, failure):
+            broken += [place for place, _ in errors]
+            blanked = [_blank(whole, place, error["type"]) for place, error in errors]
+            if not all(blanked):
                 return _examined(None, found)
         else:
             for place, text in _broken_rules(value, whole, broken):
@@ -100,30 +99,33 @@ def _located(loc: Place, whole: object) -> Place:
     return tuple(place)
 
 
-def _place(error: ErrorDetails, whole: object) -> Place:
-    return _located(tuple(part for part in error["loc"] if part != _KEY_MARK), whole)
+def _errors(failure: ValidationError, whole: object) -> list[tuple[Place, ErrorDetails]]:
+    """What pydantic found with its place. A list that is too short only because its items are faulty is none."""
+    errors = [
+        (_located(tuple(part for part in error["loc"] if part != _KEY_MARK), whole), error)
+        for error in failure.errors(include_url=False)
+    ]
+    return [
+        (place, error)
+        for place, error in errors
+        if error["type"] != "too_short" or not any(p != place and p[: len(place)] == place for p, _ in errors)
+    ]
 
 
-def _blank_all(whole: object, failure: ValidationError) -> bool:
-    """Put null where something is faulty; where something is missing, in place of what misses it."""
-    targets = []
-    for error in failure.errors(include_url=False, include_context=False):
-        place = _place(error, whole)
-        targets.append(place[:-1] if error["type"] == "missing" else place)
-    blanked = [_blank(whole, target) for target in targets]
-    return all(blanked)
+def _blank(whole: object, place: Place, kind: str) -> bool:
+    """Put null where something is faulty; where something is missing, in place of what misses it.
 
-
-def _blank(whole: object, place: Place) -> bool:
-    """False when nothing is left of the object."""
-    if not place:
+    False when nothing is left of the object.
+    """
+    target = place[:-1] if kind == "missing" else place
+    if not target:
         return False
     current: Any = whole
-    for part in place[:-1]:
+    for part in target[:-1]:
         current = current[part]
         if current is None:
             return True
-    current[place[-1]] = None
+    current[target[-1]] = None
     return True
 
 

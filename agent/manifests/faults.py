@@ -14,6 +14,8 @@ Place = tuple[str | int, ...]
 """Where something stands in an object: keys and, for lists, indices from 0."""
 _SHORT_ENUM: Final = 5
 _SIMILAR: Final = 0.6
+_TELLING: Final = 3
+"""So many letters may be the beginning of a name rather than a slip."""
 
 
 class Remark(msgspec.Struct, frozen=True, order=True):
@@ -61,9 +63,12 @@ def order(place: Place) -> tuple[tuple[int, int, str], ...]:
 
 
 def similar(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like this one, if any is like it."""
+    """The known word that is most like this one, or the only one that begins with it, if there is any."""
     lower = {candidate.lower(): candidate for candidate in sorted(known, reverse=True)}
     found = difflib.get_close_matches(word.lower(), sorted(lower), n=1, cutoff=_SIMILAR)
+    begun = [name for name in lower if name.startswith(word.lower())] if len(word) >= _TELLING else []
+    if not found and len(begun) == 1:
+        found = begun
     return lower[found[0]] if found else None
 
 

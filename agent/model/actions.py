@@ -220,6 +220,8 @@ class ReviewCertificate(Act, frozen=True, gc=False, omit_defaults=True, tag="rev
     """Look the instance up in EC2, freshly, and approve or deny a request made with one of our tokens."""
 
     request: Target
+    asked: str
+    """The common name asked for: requests for one name are reviewed one after the other, so that one is granted."""
 
 
 class WritePoolStatus(Act, frozen=True, gc=False, omit_defaults=True, tag="writePoolStatus"):

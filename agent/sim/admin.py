@@ -29,6 +29,7 @@ class Admin:
         self.page_limit = 0
         """Largest page of any list; 0: as large as it was asked for."""
         self.reset: Callable[[], None] = lambda: None
+        self.write_prices: Callable[[dict[str, Any]], None] = lambda _: None
 
     def pause(self, seconds: float) -> None:
         """Wait, as an injected delay does."""
@@ -55,6 +56,7 @@ class Admin:
             ("/_throttle", "POST"): self._throttle,
             ("/_capacity", "POST"): capacity.update,
             ("/_capacity", "DELETE"): lambda _: capacity.clear(),
+            ("/_prices", "POST"): self.write_prices,
             ("/_delays", "POST"): self._delay,
             ("/_pages", "POST"): self._pages,
             ("/_reset", "POST"): lambda _: self.reset(),

@@ -3,8 +3,8 @@
     python -m agent.sim.ec2 --port 5000 --region ap-northeast-2
 
 listens on loopback only. Beside AWS's own protocols it answers ``/_seed``, ``/_faults``, ``/_throttle``,
-``/_capacity``, ``/_delays``, ``/_pages``, ``/_calls``, ``/_instances`` and ``/_reset``, by which tests and the sandbox
-steer it.
+``/_capacity``, ``/_prices``, ``/_delays``, ``/_pages``, ``/_calls``, ``/_instances`` and ``/_reset``, by which tests and
+the sandbox steer it.
 """
 
 import argparse
@@ -47,8 +47,10 @@ class Layer:
         self._launches = Launches(app, region)
         self._fleets = Fleets(self._launches, region)
         self._tokens = Tokens(self._instances.ended)
+        self._market = market.Market(region)
         self._admin = Admin(region, self._faults, self._launches, self._instances)
         self._admin.reset = self._reset
+        self._admin.write_prices = self._write_prices
         self._handlers: dict[tuple[str, str], Handler] = {
             ("ec2", "CreateFleet"): lambda c: self._tokens.once(c, lambda: self._fleets.create(c)),
             ("ec2", "RunInstances"): lambda c: self._tokens.once(c, lambda: self._launches.run(c, c.form)),
@@ -56,7 +58,7 @@ class Layer:
             ("ec2", "TerminateInstances"): self._terminate,
             ("ec2", "DescribeInstanceStatus"): lambda c: self._instances.status(self._seen(c, None)),
             ("ec2", "GetConsoleOutput"): lambda c: self._instances.console(c) or self._plain(c),
-            ("pricing", "GetProducts"): market.products,
+            ("pricing", "GetProducts"): self._market.products,
             ("ssm", "GetParameter"): lambda c: market.public_parameter(c.json.get("Name", "")) or self._plain(c),
         }
 
@@ -133,7 +135,10 @@ class Layer:
     def _spot(self, form: Form) -> Answer:
         offered = models.zones_of_types(self._region)
         types = [v for k, v in sorted(form.items()) if k.startswith("InstanceType.")]
-        return market.spot_history(self._region, offered, types or sorted(models.architectures_of_types()))
+        return self._market.spot_history(offered, types or sorted(models.architectures_of_types()))
+
+    def _write_prices(self, wanted: dict[str, Any]) -> None:
+        self._market.written = msgspec.convert(wanted, market.Written)
 
     def _reset(self) -> None:
         """Everything as at the start."""
@@ -145,6 +150,7 @@ class Layer:
         for part in (self._instances, self._fleets, self._tokens, self._launches.capacity):
             part.clear()
         self._admin.page_limit = 0
+        self._market.written = market.Written()
 
 
 def _cut(environ: dict[str, Any]) -> None:
@@ -166,12 +172,22 @@ def application(region: str) -> Layer:
         from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - likewise
 
         assert moto_amis is not None
-        common = {f"{f}.{s}" for f in market.COMMON_FAMILIES for s in market.COMMON_SIZES}
-        for name in [n for n in instance_types.INSTANCE_TYPES if n not in common]:
-            del instance_types.INSTANCE_TYPES[name]
+        _trim(instance_types)
         return Layer(DomainDispatcherApplication(create_backend_app), region)
     finally:
         Path(amis.name).unlink(missing_ok=True)
+
+
+def _trim(catalogue: Any) -> None:  # noqa: ANN401 - a module of moto
+    """Leave the common types only: moto needs seconds to list all of EC2's."""
+    common = {f"{f}.{s}" for f in market.COMMON_FAMILIES for s in market.COMMON_SIZES}
+    for name in [n for n in catalogue.INSTANCE_TYPES if n not in common]:
+        del catalogue.INSTANCE_TYPES[name]
+    listed = catalogue.InstanceTypeBackend.instance_types
+    listed[:] = [t for t in listed if t.get("InstanceType") in common]
+    for by_region in catalogue.INSTANCE_TYPE_OFFERINGS.values():
+        for offerings in by_region.values():
+            offerings[:] = [o for o in offerings if o["InstanceType"] in common]
 
 
 def _announce(path: str, value: dict[str, object]) -> None:

@@ -1,5 +1,6 @@
 """Instances over time. Moto shows every change at once; here they are hidden, pending and shutting down for a while."""
 
+import base64
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,8 +92,6 @@ class Instances:
 
     def console(self, call: Call) -> Answer | None:
         """GetConsoleOutput of an instance whose console was written; None: moto's own."""
-        import base64  # noqa: PLC0415 - only here
-
         text = self._consoles.get(call.form.get("InstanceId", ""))
         if text is None:
             return None
@@ -138,6 +137,8 @@ class Instances:
         for address in list(instance._private_ips):  # noqa: SLF001 - moto never gives them back
             subnet.del_subnet_ip(address)
         instance._private_ips.clear()  # noqa: SLF001 - as above
+        for card in instance.nics.values():
+            instance.ec2_backend.enis.pop(card.id, None)
 
 
 def _set(instance: Any, state: tuple[str, int]) -> None:  # noqa: ANN401 - moto's own

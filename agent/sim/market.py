@@ -16,7 +16,6 @@ from agent.sim.query import Answer, Call, document, element, json_answer, json_e
 
 REGION_FACTORS: Final = {"ap-northeast-2": 1.25}
 SPOT_SHARE: Final = 0.35
-LOCATIONS: Final = "regionCode"
 
 COMMON_FAMILIES: Final = ("t3", "t3a", "t4g", "m5", "m6i", "m7g", "c5", "c6i", "c7g", "r5", "r6i", "r7g", "g4dn", "g5")
 COMMON_SIZES: Final = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
@@ -89,49 +88,77 @@ def price(region: str, instance_type: str, zone: str, capacity_type: str) -> int
     return round(listed * (SPOT_SHARE + 0.01 * (ord(zone[-1:] or "a") - ord("a"))))
 
 
-def products(call: Call) -> Answer:
-    """Pricing GetProducts: one page of 100 per token."""
-    filters = {f["Field"]: f["Value"] for f in call.json.get("Filters", [])}
-    region = filters.get(LOCATIONS, "us-east-1")
-    metal = "bare metal" in filters.get("productFamily", "")
-    listed = sorted(t for t in on_demand(region) if (".metal" in t) == metal)
-    start = int(call.json.get("NextToken") or 0)
-    page = listed[start : start + 100]
-    answer: dict[str, Any] = {
-        "FormatVersion": "aws_v1",
-        "PriceList": [_product(t, on_demand(region)[t]) for t in page],
-    }
-    if start + 100 < len(listed):
-        answer["NextToken"] = str(start + 100)
-    return json_answer(answer)
+class Written(msgspec.Struct):
+    """Prices written by hand, by type or ``*``, in dollars as AWS's text has them, so that nonsense can be written."""
+
+    on_demand: dict[str, str] = {}
+    spot: dict[str, str] = {}
 
 
-def _product(instance_type: str, nano: int) -> str:
-    dimension = {"unit": "Hrs", "pricePerUnit": {"USD": f"{nano / 1e9:.10f}"}}
+_TERMS: Final = {
+    "operatingSystem": "Linux",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+    "marketoption": "OnDemand",
+}
+_PAGE: Final = 100
+
+
+class Market:
+    """Answers about prices."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self.written = Written()
+
+    def products(self, call: Call) -> Answer:
+        """Pricing GetProducts: one page of 100 per token."""
+        filters = {f["Field"]: f["Value"] for f in call.json.get("Filters", [])}
+        region = filters.get("regionCode", "us-east-1")
+        metal = "bare metal" in filters.get("productFamily", "")
+        prices = on_demand(region)
+        listed = [(t, self._dollars(self.written.on_demand, t, prices[t])) for t in sorted(prices)]
+        listed = [(t, p) for t, p in listed if (".metal" in t) == metal]
+        if any(filters.get(k) != v for k, v in _TERMS.items()):
+            # Without these terms the list also has Windows, licences and reserved capacity; the first is the wrong one.
+            listed = [x for t, p in listed for x in ((t, "0.0000000001"), (t, p))]
+        start = int(call.json.get("NextToken") or 0)
+        page = [_product(t, p) for t, p in listed[start : start + _PAGE]]
+        answer: dict[str, Any] = {"FormatVersion": "aws_v1", "PriceList": page}
+        if start + _PAGE < len(listed):
+            answer["NextToken"] = str(start + _PAGE)
+        return json_answer(answer)
+
+    def spot_history(self, offered: dict[str, set[str]], types: list[str]) -> Answer:
+        """DescribeSpotPriceHistory: the price of now, one row per type and zone that offers it."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        rows = [
+            element(
+                "item",
+                element("instanceType", text=t),
+                element("productDescription", text="Linux/UNIX"),
+                element("spotPrice", text=self._dollars(self.written.spot, t, price(self._region, t, z, "spot"))),
+                element("timestamp", text=now),
+                element("availabilityZone", text=z),
+            )
+            for t in types
+            for z in sorted(offered.get(t, ()))
+        ]
+        history = element("spotPriceHistorySet", *rows)
+        return document("DescribeSpotPriceHistory", history, element("nextToken", text=""))
+
+    def _dollars(self, written: dict[str, str], instance_type: str, nano: int) -> str:
+        return written.get(instance_type) or written.get("*") or f"{nano / 1e9:.10f}"
+
+
+def _product(instance_type: str, dollars: str) -> str:
+    dimension = {"unit": "Hrs", "pricePerUnit": {"USD": dollars}}
     return msgspec.json.encode(
         {
             "product": {"attributes": {"instanceType": instance_type}},
             "terms": {"OnDemand": {"a": {"priceDimensions": {"b": dimension}}}},
         }
     ).decode()
-
-
-def spot_history(region: str, offered: dict[str, set[str]], types: list[str]) -> Answer:
-    """DescribeSpotPriceHistory: the price of now, one row per type and zone that offers it."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    rows = [
-        element(
-            "item",
-            element("instanceType", text=t),
-            element("productDescription", text="Linux/UNIX"),
-            element("spotPrice", text=f"{price(region, t, z, 'spot') / 1e9:.6f}"),
-            element("timestamp", text=now),
-            element("availabilityZone", text=z),
-        )
-        for t in types
-        for z in sorted(offered.get(t, ()))
-    ]
-    return document("DescribeSpotPriceHistory", element("spotPriceHistorySet", *rows), element("nextToken", text=""))
 
 
 def public_parameter(name: str) -> Answer | None:

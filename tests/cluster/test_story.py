@@ -93,7 +93,9 @@ def test_a_queue_fills_and_empties_and_the_cluster_is_as_before(stack: Stack) ->
     plane = stack.control_plane
     fixed_before = {n["metadata"]["name"]: n["metadata"]["uid"] for n in stack.listed("nodes")}
     assert len(fixed_before) == 18
-    print(f"\n\n  A cluster of {len(fixed_before)} fixed nodes; the pool worker-scalable may buy t3.medium, .large, .xlarge.")
+    print(
+        f"\n\n  A cluster of {len(fixed_before)} fixed nodes; the pool worker-scalable may buy t3.medium, .large, .xlarge."
+    )
     plane.kubectl("apply", "-f", str(EXAMPLE))
     stack.start_daemon()
     stack.wait("a ready NodePool", lambda: _ready(stack), 60)
@@ -129,9 +131,7 @@ def test_a_queue_fills_and_empties_and_the_cluster_is_as_before(stack: Stack) ->
     assert {n["metadata"]["name"]: n["metadata"]["uid"] for n in stack.listed("nodes")} == fixed_before
     assert not any("karpenter.sh/disrupted" in str(n["spec"].get("taints")) for n in stack.listed("nodes"))
     tokens = json.loads(
-        plane.kubectl(
-            "get", "secrets", "-n", "kube-system", "-l", "app.kubernetes.io/managed-by=joinery", "-o", "json"
-        )
+        plane.kubectl("get", "secrets", "-n", "kube-system", "-l", "app.kubernetes.io/managed-by=joinery", "-o", "json")
     )
     assert len(tokens["items"]) <= 2
     tell.say("the 18 fixed nodes are untouched")
@@ -173,9 +173,7 @@ def _running(stack: Stack) -> int:
 
 def _as_asked(stack: Stack) -> None:
     """What EC2 has must be what the class asked for; each of these fails when its field is dropped from the request."""
-    session = boto3.Session(
-        "test", "test", region_name=stack.ec2.region
-    )  # the embedded EC2 takes any credentials
+    session = boto3.Session("test", "test", region_name=stack.ec2.region)  # the embedded EC2 takes any credentials
     client = session.client("ec2", endpoint_url=stack.ec2.endpoint)
     reservations = client.describe_instances(
         Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]

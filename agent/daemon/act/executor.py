@@ -181,7 +181,7 @@ def object_of(action: Action) -> str:
         case a.DeleteNode():
             return action.node.name
         case a.ReviewCertificate():
-            return action.request.name
+            return action.asked or action.request.name
         case a.WritePoolStatus() | a.SetProtectedMode():
             return f"nodepool/{action.pool.name}"
         case a.WriteClassStatus():
