@@ -26,7 +26,8 @@ GIB = 1 << 30
 
 
 def meta(name: str, **fields: Any) -> Meta:
-    return Meta(**({"name": name, "uid": f"uid-{name}", "resource_version": "1", "created_at": NOW} | fields))
+    about: dict[str, Any] = {"name": name, "uid": f"uid-{name}", "resource_version": "1", "created_at": NOW}
+    return Meta(**(about | fields))
 
 
 def amounts(cpu: str = "1", memory: str = "2Gi", **others: str) -> Resources:
@@ -34,8 +35,12 @@ def amounts(cpu: str = "1", memory: str = "2Gi", **others: str) -> Resources:
 
 
 def pod(name: str = "web", *, cpu: str = "1", memory: str = "2Gi", node: str = "", **fields: Any) -> Pod:
-    placed = {"node_name": NodeName(node), "phase": "Running"} if node else {"unschedulable": True}
-    about = {"meta": meta(name, namespace="default"), "requests": amounts(cpu, memory), "owner_kind": "ReplicaSet"}
+    placed: dict[str, Any] = {"node_name": NodeName(node), "phase": "Running"} if node else {"unschedulable": True}
+    about: dict[str, Any] = {
+        "meta": meta(name, namespace="default"),
+        "requests": amounts(cpu, memory),
+        "owner_kind": "ReplicaSet",
+    }
     return Pod(**(about | placed | fields))
 
 
@@ -59,7 +64,7 @@ TYPES = (
 
 
 def node_class(name: str = "default", **fields: Any) -> NodeClass:
-    about = {
+    about: dict[str, Any] = {
         "meta": meta(name, generation=1),
         "ami_family": "Ubuntu",
         "subnets": (Subnet("subnet-a", ZONE_A, "", 100), Subnet("subnet-c", ZONE_C, "", 200)),
@@ -71,7 +76,7 @@ def node_class(name: str = "default", **fields: Any) -> NodeClass:
 
 
 def pool(name: str = "workers", **fields: Any) -> NodePool:
-    about = {
+    about: dict[str, Any] = {
         "meta": meta(name, generation=1),
         "node_class": ClassName("default"),
         "consolidation_policy": "WhenEmpty",
@@ -92,7 +97,7 @@ def machine(number: int = 1, *, claim: str = "workers-1", **fields: Any) -> Mach
         names.TAG_POOL: "workers",
         names.TAG_CLASS: "default",
     }
-    about = {
+    about: dict[str, Any] = {
         "id": InstanceId(f"i-{number:017x}"),
         "instance_type": InstanceTypeName("t3.large"),
         "zone": ZONE_A,
@@ -117,7 +122,7 @@ def claim(name: str = "workers-1", *, instance: Machine | None = None, **fields:
             "allocatable": TYPES[1].allocatable,
             "conditions": conditions("Launched"),
         }
-    about = {
+    about: dict[str, Any] = {
         "meta": meta(
             name,
             finalizers=(names.TERMINATION_FINALIZER,),
@@ -137,7 +142,7 @@ def claim(name: str = "workers-1", *, instance: Machine | None = None, **fields:
 
 def node(instance: Machine, **fields: Any) -> Node:
     """The node of an instance, just registered by its kubelet."""
-    about = {
+    about: dict[str, Any] = {
         "meta": meta(instance.id),
         "provider_id": ProviderId(instance.provider_id),
         "taints": (Taint(names.UNREGISTERED_TAINT, "NoExecute"),),
@@ -150,7 +155,7 @@ def node(instance: Machine, **fields: Any) -> Node:
 
 def snapshot(**fields: Any) -> Snapshot:
     """A world with one pool and one class; EC2 was looked at just now."""
-    about = {
+    about: dict[str, Any] = {
         "now": NOW,
         "cluster": CLUSTER,
         "seed": "seed",

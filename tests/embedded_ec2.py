@@ -104,7 +104,7 @@ class EmbeddedEc2:
         """terminate or stop, as a person in the console would."""
         self.admin("/_instances", {"do": do, "id": instance})
 
-    def admin(self, path: str, body: object = None, method: str = "POST") -> Any:  # noqa: ANN401 - JSON
+    def admin(self, path: str, body: object = None, method: str = "POST") -> Any:
         """One request to the steering paths."""
         data = json.dumps(body if body is not None else {}).encode() if method == "POST" else None
         request = urllib.request.Request(self.endpoint + path, data=data, method=method)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from agent.aws.errors import AwsError, Gone, mapped
+from agent.aws.errors import AwsError, Gone, Retryable, Throttled, mapped
 from agent.aws.images import DEFAULT_ALIASES, UBUNTU_RELEASES, Images, public_parameters
 from agent.aws.session import AwsSession
 from agent.manifests import EC2NodeClassSpec
@@ -50,26 +50,48 @@ class Resolver:
         self._supported = supported_families
 
     def resolve(
-        self, spec: EC2NodeClassSpec | None, pinned: tuple[Image, ...], faults: tuple[str, ...]
+        self,
+        spec: EC2NodeClassSpec | None,
+        pinned: tuple[Image, ...],
+        faults: tuple[str, ...],
+        previous: "ResolvedClass | None" = None,
     ) -> ResolvedClass:
         """Resolve every part; what fails is said in its condition and never raised.
 
         Pinned images are kept while EC2 does not answer for them: an empty answer would lose the pin for good.
+
+        Args:
+            spec: the class, None when it cannot be read.
+            pinned: images of its status.
+            faults: of its manifest.
+            previous: what the same generation of it was resolved to; its parts stand in while AWS is throttling or
+                out of reach, because an answer that did not come says nothing.
         """
         validity = self._validity(spec, faults)
         if spec is None:
             return ResolvedClass(conditions=_with_ready((validity,)))
-        images, amis = _part("AMIsReady", lambda: self._images.resolve(spec, pinned), _no_image(spec))
-        subnets, nets = _part("SubnetsReady", lambda: self._subnets(spec.subnet_selector_terms), _NO_SUBNET)
-        groups, sgs = _part("SecurityGroupsReady", lambda: self._groups(spec.security_group_selector_terms), _NO_GROUP)
-        profile, iam = _part("InstanceProfileReady", lambda: self._profile(spec), _no_profile(spec))
+        old = previous or ResolvedClass()
+        asked = _Asked(old)
+        images, amis = asked.part("AMIsReady", lambda: self._images.resolve(spec, pinned), _no_image(spec), old.images)
+        subnets, nets = asked.part(
+            "SubnetsReady", lambda: self._subnets(spec.subnet_selector_terms), _NO_SUBNET, old.subnets
+        )
+        groups, sgs = asked.part(
+            "SecurityGroupsReady",
+            lambda: self._groups(spec.security_group_selector_terms),
+            _NO_GROUP,
+            old.security_group_names,
+        )
+        profile, iam = asked.part(
+            "InstanceProfileReady", lambda: self._profile(spec), _no_profile(spec), old.instance_profile
+        )
         return ResolvedClass(
             subnets=subnets or (),
             security_groups=tuple(sorted(groups or ())),
             security_group_names=groups or {},
             images=images or (pinned if amis.status == "Unknown" else ()),
             instance_profile=profile or "",
-            conditions=_with_ready((amis, nets, sgs, iam, validity)),
+            conditions=_with_ready((validity, amis, nets, sgs, iam)),
         )
 
     def _validity(self, spec: EC2NodeClassSpec | None, faults: tuple[str, ...]) -> Condition:
@@ -156,14 +178,22 @@ def _no_profile(spec: EC2NodeClassSpec) -> tuple[str, str]:
     return "InstanceProfileNotFound", f"the role {spec.role} does not exist or has no instance profile; make one for it"
 
 
-def _part(kind: str, ask: Callable[[], T], missing: tuple[str, str]) -> tuple[T | None, Condition]:
-    try:
-        found = ask()
-    except AwsError as error:
-        return None, Condition(kind, "Unknown", type(error).__name__, str(error))
-    if not found:
-        return None, Condition(kind, "False", *missing)
-    return found, Condition(kind, "True", kind)
+class _Asked:
+    """Asks for one part after the other, with what was known before at hand."""
+
+    def __init__(self, previous: ResolvedClass) -> None:
+        self._known = {c.type: c for c in previous.conditions if c.status == "True"}
+
+    def part(self, kind: str, ask: Callable[[], T], missing: tuple[str, str], old: T) -> tuple[T | None, Condition]:
+        try:
+            found = ask()
+        except AwsError as error:
+            if isinstance(error, Retryable | Throttled) and old and kind in self._known:
+                return old, self._known[kind]
+            return None, Condition(kind, "Unknown", type(error).__name__, str(error))
+        if not found:
+            return None, Condition(kind, "False", *missing)
+        return found, Condition(kind, "True", kind)
 
 
 def _with_ready(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:

@@ -75,7 +75,7 @@ class Ec2:
         return fleet_answer(request, result)
 
     def terminate(self, instance_id: str) -> None:
-        """Terminate an instance of ours; one that is gone or going is fine.
+        """Terminate an instance of ours; one that is gone or going, or that EC2 does not show yet, is left at that.
 
         The caller decided from a list; the tags are read once more here, because what this call does cannot be
         undone.

@@ -16,7 +16,7 @@ from agent.core.inputs import PackingInput, PlannedLaunch
 from agent.core.quantity import format_amount
 from agent.core.requirements import Requirements, ValueSet
 from agent.core.space import Space, bits, cheapest
-from agent.core.templates import SIMULATED
+from agent.core.templates import SIMULATED, Template
 from agent.model import names
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import NodeClaim, Requirement
@@ -68,12 +68,17 @@ class Buying:
     def choose(self, space: Space, bins: Iterable[Bin]) -> list[Purchase]:
         """The bins that may be bought, widened to all fallbacks that limits allow."""
         purchases = []
-        for found in bins:
+        closed: set[PoolName] = set()
+        # Those that serve the most pods first. What comes after a refusal is packed anew, on what is still allowed.
+        for found in sorted(bins, key=lambda b: -sum(count for _, count in b.content)):
             number = space.columns[cheapest(found.mask)].template
             mask = found.mask & space.members[number]
             pool = space.templates[number].pool
+            if pool.name in closed:
+                continue
             if (reason := self._forbidden(space, pool.name, mask)) is not None:
-                self.held.setdefault(pool.name, reason)
+                self.held[pool.name] = reason
+                closed.add(pool.name)
                 continue
             first = self._first_within(space, pool.name, mask)
             _add(self.used[pool.name], _amounts(space.columns[first].type))
@@ -85,9 +90,21 @@ class Buying:
             self._widen(space, purchase)
         return purchases
 
-    def held_back(self, pool: str) -> Reason | None:
-        """Why the pool bought less than was wanted; None: it bought all."""
-        return self.held.get(pool)
+    def within_limits(self, own: Template) -> Template:
+        """The template with those types only of which one more would exceed no limit of its pool."""
+        kept = tuple(t for t in own.types if self._exceeded(t, own.pool.name) is None)
+        return msgspec.structs.replace(own, types=kept)
+
+    def held_back(self, space: Space, number: int) -> Reason | None:
+        """Why the pool bought less than was wanted: a brake, or a limit that no type fits in any more."""
+        pool = space.templates[number].pool
+        held = self.held.get(pool.name)
+        if held is not None:
+            return held
+        mask = space.members[number]
+        if mask and pool.limits and self._first_within(space, pool.name, mask) < 0:
+            return self._limit_reason(space, pool.name, mask)
+        return None
 
     def next_at(self) -> datetime | None:
         """When the launch rate allows the next one, if it held anything back."""
@@ -169,13 +186,12 @@ class Buying:
     def _first_within(self, space: Space, pool: PoolName, mask: int) -> int:
         return next((i for i in bits(mask) if self._exceeded(space.columns[i].type, pool) is None), -1)
 
-    def _exceeded(self, kind: InstanceType, pool: PoolName, instead_of: InstanceType | None = None) -> str | None:
+    def _exceeded(self, kind: InstanceType, pool: PoolName) -> str | None:
         """The limit that one more node of the type would exceed."""
         limits = next((p.limits for p in self.asked.pools if p.name == pool), {})
         more = _amounts(kind)
-        less = _amounts(instead_of) if instead_of is not None else {}
         for name, limit in sorted(limits.items()):
-            if self.used[pool][name] - less.get(name, 0) + more.get(name, 0) > limit:
+            if self.used[pool][name] + more.get(name, 0) > limit:
                 return name
         return None
 

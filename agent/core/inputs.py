@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from agent.core.observed import corrected, seen_memory
 from agent.core.pools import protection
 from agent.core.world import World
 from agent.model.ec2 import CapacityError, CapacityType, InstanceType, NodeClass
@@ -62,7 +63,7 @@ class PackingInput(msgspec.Struct, frozen=True):
             pairs=pairs(world),
             pools=snapshot.pools,
             classes=snapshot.classes,
-            instance_types=snapshot.instance_types,
+            instance_types=corrected(snapshot.instance_types, seen_memory(world)),
             daemonsets=snapshot.daemonsets,
             capacity_errors=snapshot.memory.capacity_errors,
             limits=snapshot.limits,
@@ -107,6 +108,8 @@ class PackingResult(msgspec.Struct, frozen=True):
     launches: tuple[PlannedLaunch, ...] = ()
     placements: tuple[Placement, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    waiting: tuple[PodKey, ...] = ()
+    """Pods without a place when nothing was to be launched: decided on once the batch window closes."""
     price_nano_usd: int = 0
     """Of the launches together, per hour."""
     next_at: datetime | None = None

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 
 from agent.core.lifecycle import VISIBLE_AFTER, Step, intent_of
+from agent.core.observed import seen_memory
 from agent.core.orphans import BRAKE_WINDOW, Sweep
 from agent.core.world import World
 from agent.model.kubernetes import NodeClaim
@@ -31,6 +32,7 @@ def remembered(world: World, steps: dict[ClaimName, Step], swept: Sweep) -> Memo
         orphans=swept.orphans,
         terminated=tuple(t for t in memory.terminated if snapshot.now - t < BRAKE_WINDOW),
         join_failures=_failures(world, steps),
+        seen_memory_bytes=seen_memory(world),
     )
 
 

@@ -28,6 +28,9 @@ STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
 CEILINGS = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the size of the largest."""
 
+ROUNDS = 8
+"""How often what a limit forbade is tried again on smaller types."""
+
 Why = tuple[str, Reason]
 """A pool's name, and why it does not serve; the name is empty for what no pool can change."""
 
@@ -59,11 +62,13 @@ def pack(asked: PackingInput) -> PackingResult:
     for group in by_weight(asked.pools):
         _buy(packing, grouped, group, buying)
     refusals = [_unsupported(p) for p in asked.pods if p.unsupported]
-    refusals += _refusals(packing)
+    waiting = [key for keys in packing.left.values() for key in keys] if not asked.launch else []
+    refusals += _refusals(packing) if asked.launch else []
     result = PackingResult(
         launches=tuple(packing.launches),
         placements=tuple(sorted(packing.placements, key=lambda p: p.pod)),
         refusals=tuple(sorted(refusals, key=lambda r: r.pod)),
+        waiting=tuple(sorted(waiting)),
         price_nano_usd=sum(launch.price_nano_usd for launch in packing.launches),
         next_at=buying.next_at(),
     )
@@ -104,19 +109,35 @@ def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...
     if not usable:
         return
     if not packing.asked.launch:
-        for n in waiting:
-            packing.why[n].append(("", Reason("FailedScheduling", "it is decided together with the pods that follow")))
         return
+    for _ in range(ROUNDS):
+        # Types that a limit forbids are left out from the start, so that the rest is packed on those it allows.
+        if not _round(packing, _space(packing, grouped, usable, buying), grouped, buying):
+            break
+    _explain(packing, grouped, _space(packing, grouped, usable, None), buying)
+
+
+def _space(packing: _Packing, grouped: Sequence[Shape], usable: Sequence[NodePool], buying: Buying | None) -> Space:
+    """What may be bought from the pools; with ``buying`` only types that still fit within the limits."""
     templates = [template(pool, packing.asked.instance_types.get(pool.node_class, ())) for pool in usable]
-    sizes = [grouped[n].requests for n in waiting]
-    space = build(templates, packing.asked.capacity_errors, daemon_pods(packing.asked), sizes)
+    if buying is not None:
+        templates = [buying.within_limits(own) for own in templates]
+    sizes = [grouped[n].requests for n, keys in packing.left.items() if keys]
+    errors = [e for e in packing.asked.capacity_errors if e.until > packing.asked.now]
+    return build(templates, errors, daemon_pods(packing.asked), sizes)
+
+
+def _round(packing: _Packing, space: Space, grouped: Sequence[Shape], buying: Buying) -> bool:
+    """Buy the cheapest nodes for what waits, as far as limits allow; whether another round could buy more."""
+    waiting = [n for n, keys in packing.left.items() if keys]
     demands = [_demand(space, n, grouped[n], len(packing.left[n])) for n in waiting]
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
-    problem = Problem(space, tuple(d for d in demands if d.mask), _floors(templates), best_effort)
-    purchases = buying.choose(space, _cheapest(problem))
+    problem = Problem(space, tuple(d for d in demands if d.mask), _floors(space.templates), best_effort)
+    bins = _cheapest(problem)
+    purchases = buying.choose(space, bins)
     for purchase in purchases:
         _take(packing, problem, purchase, buying)
-    _explain(packing, grouped, space, buying)
+    return bool(purchases) and len(purchases) < len(bins)
 
 
 def _demand(space: Space, number: int, shape: Shape, count: int) -> Demand:
@@ -191,9 +212,8 @@ def _explain(packing: _Packing, grouped: Sequence[Shape], space: Space, buying: 
         if not keys:
             continue
         for number, own in enumerate(space.templates):
-            held = buying.held_back(own.pool.name)
-            reason = pool_refusal(space, number, grouped[n], packing.asked)
-            packing.why[n].append((own.pool.name, reason or held or _no_room(space, number)))
+            reason = pool_refusal(space, number, grouped[n], packing.asked) or buying.held_back(space, number)
+            packing.why[n].append((own.pool.name, reason or _no_room(space, number)))
 
 
 def _no_room(space: Space, number: int) -> Reason:

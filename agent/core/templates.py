@@ -65,7 +65,8 @@ def unusable(pool: NodePool, asked: PackingInput) -> Reason | None:
         ready = next((c for c in node_class.conditions if c.type == "Ready"), None)
         why = "; ".join(node_class.faults) or (ready.message if ready else "") or "its selectors are not resolved yet"
         return Reason("NodeClassNotReady", f"EC2NodeClass {pool.node_class} of {name} is not ready: {why}")
-    ready = next((c for c in pool.conditions if c.type == "Ready"), None)
+    # What was last written counts only where the class itself is not at hand: a dry run writes nothing.
+    ready = next((c for c in pool.conditions if c.type == "Ready"), None) if node_class is None else None
     if ready is not None and ready.status != "True":
         return Reason("NodePoolNotReady", f"{name} is not ready: {ready.message or ready.reason}")
     return _protected(pool, asked)

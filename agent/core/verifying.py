@@ -29,7 +29,7 @@ def verify(asked: PackingInput, result: PackingResult) -> None:
 
 
 def _each_once(pods: dict[PodKey, Pod], result: PackingResult) -> None:
-    answered = [p.pod for p in result.placements] + [r.pod for r in result.refusals]
+    answered = [p.pod for p in result.placements] + [r.pod for r in result.refusals] + list(result.waiting)
     if sorted(answered) != sorted(pods):
         raise PlanInvalid("a pod is answered twice, not at all, or was never asked about")
     launched = [key for launch in result.launches for key in launch.pods]

@@ -256,7 +256,7 @@ class Daemon:
         self.notifier.status(sentence)
 
     def _dead_thread(self) -> BaseException | None:
-        return self.cache.failed or self.machines.failed or self.leadership.failed
+        return self.cache.failed or self.machines.failed or self.leadership.failed or self.events.failed
 
     def _read_facts(self) -> None:
         try:

@@ -57,6 +57,7 @@ class Classes:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[ClassName, Held] = {}
+        self._told: dict[str, str] = {}
         self.facts: JoinFacts | None = None
         """None: not yet read from the cluster; no class is ready without them."""
         self.kubelet = KubeletSettings()
@@ -80,6 +81,11 @@ class Classes:
             gone = self._held.keys() - manifests.keys()
             self._held = {n: h for n, h in self._held.items() if n not in gone}
         return changed or bool(gone)
+
+    def resolved(self) -> bool:
+        """Whether every class there is has been resolved at least once."""
+        known = dict(self._held)
+        return all(ClassName(m.meta.name) in known for m in self._manifests())
 
     def outdated(self) -> bool:
         """Whether a class was made or changed since it was last resolved."""
@@ -144,10 +150,16 @@ class Classes:
         content, fault = self._content(manifest, resolved)
         if fault is not None:
             resolved = _unready(resolved, fault)
-        if not resolved.ready:
-            cause = next((c for c in resolved.conditions if c.type == "Ready"), None)
-            log.warning("class.not_ready", node_class=manifest.meta.name, why=cause.message if cause else "")
+        self._tell(manifest.meta.name, resolved)
         return Held(manifest, resolved, content, now)
+
+    def _tell(self, name: str, resolved: ResolvedClass) -> None:
+        """Say once that a class is not ready, and why."""
+        cause = next((c for c in resolved.conditions if c.type == "Ready" and c.status != "True"), None)
+        sentence = cause.message if cause is not None else ""
+        if sentence and self._told.get(name) != sentence:
+            log.warning("class.not_ready", node_class=name, why=sentence)
+        self._told[name] = sentence
 
     def _content(
         self, manifest: NodeClassManifest, resolved: ResolvedClass

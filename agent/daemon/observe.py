@@ -57,7 +57,7 @@ class Observer:
             cluster=self.cluster,
             limits=self.limits,
             seed=window.seed,
-            provision=window.provision and self.market.ready(),
+            provision=window.provision and self.market.ready() and self.classes.resolved(),
             pods=self.cache.items("pods"),
             nodes=self.cache.items("nodes"),
             claims=self._claims(window.now),
@@ -83,6 +83,8 @@ class Observer:
     def _check(self) -> None:
         if not self.cache.synced():
             raise NotYet("the caches are not synced yet")
+        if unread := self.cache.unreadable("nodeclaims"):
+            raise NotYet(f"NodeClaims {', '.join(unread)} cannot be read; their instances would look like orphans")
         if stale := self.cache.stale(STALE_SECONDS):
             raise NotYet(f"the API server has been silent about {', '.join(stale)} for {STALE_SECONDS:.0f} s")
 

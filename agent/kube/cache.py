@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 
 from agent.kube.api import KubeApi
-from agent.kube.watcher import Fault, Kind, Owner, Watcher
+from agent.kube.watcher import Fault, Kind, Owner, Pace, Watcher
 
-__all__ = ["Cache", "Fault", "Kind"]
+__all__ = ["Cache", "Fault", "Kind", "Pace"]
 
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 1.0
+DEFAULT_PACE = Pace()
 
 
 def log_fault(fault: Fault) -> None:
@@ -37,8 +38,9 @@ class Cache:
         *,
         wake: Callable[[], None],
         on_fault: Callable[[Fault], None] = log_fault,
+        pace: Pace = DEFAULT_PACE,
     ) -> None:
-        self._owner = Owner(wake, on_fault, threading.Event())
+        self._owner = Owner(wake, on_fault, threading.Event(), pace)
         self._watchers: dict[str, Watcher] = {k.name: Watcher(api, k, self._owner) for k in kinds}
 
     def start(self) -> None:

@@ -46,8 +46,11 @@ class _Written(msgspec.Struct, Generic[T]):
 class Store(Generic[T]):
     """Thread-safe. ``items`` hands out one tuple until something changes, so that reading costs nothing at rest."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, believed_seconds: float = BELIEVED_SECONDS
+    ) -> None:
         self._clock = clock
+        self._believed_seconds = believed_seconds
         self._lock = threading.Lock()
         self._held: dict[str, Entry[T]] = {}
         self._written: dict[str, _Written[T]] = {}
@@ -94,7 +97,7 @@ class Store(Generic[T]):
             self._held = held
             self.version = version
             for key, written in list(self._written.items()):
-                believed = written.at >= listing.begun or self._clock() - written.at <= BELIEVED_SECONDS
+                believed = written.at >= listing.begun or self._clock() - written.at <= self._believed_seconds
                 if not believed or self._shown(written, held.get(key), version):
                     del self._written[key]
             self._settled = max(self._settled, listing.doubts)
@@ -157,10 +160,10 @@ class Store(Generic[T]):
             return before is not None
 
     def unseen(self) -> bool:
-        """Whether an own write has waited ``BELIEVED_SECONDS`` to be shown by the watch."""
+        """Whether an own write has waited too long to be shown by the watch."""
         with self._lock:
             now = self._clock()
-            return self.synced and any(now - w.at > BELIEVED_SECONDS for w in self._written.values())
+            return self.synced and any(now - w.at > self._believed_seconds for w in self._written.values())
 
     def items(self) -> tuple[T, ...]:
         """Every object, in the order of the keys."""

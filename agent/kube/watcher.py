@@ -11,13 +11,9 @@ import msgspec
 from agent.kube import errors
 from agent.kube.api import KubeApi
 from agent.kube.errors import Expired, KubeError, Retryable
-from agent.kube.store import Entry, OlderHistory, Store
+from agent.kube.store import BELIEVED_SECONDS, Entry, OlderHistory, Store
 from agent.kube.transport import Watch
 
-WATCH_SECONDS = (65, 80)
-"""Within which the server is asked to end a watch, so that not all end together; at least one bookmark comes before."""
-SILENCE_SECONDS = 10.0
-"""Added to the time after which the server should have ended a watch: beyond, the connection is dead."""
 LIVELY_SECONDS = 5.0
 """A watch that lasted this long worked, although it may have had nothing to tell."""
 FIRST_PAUSE_SECONDS = 0.5
@@ -25,6 +21,17 @@ LONGEST_PAUSE_SECONDS = 30.0
 PAGE_SIZE = 500
 HISTORY_SECONDS = 120.0
 """A server that stays behind for longer is the new truth (etcd was restored); a fresh process has to take it up."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long things may take."""
+
+    watch_seconds: tuple[int, int] = (65, 80)
+    """Within which the server is asked to end a watch: not all end together, and at least one bookmark comes before."""
+    silence_seconds: float = 10.0
+    """Beyond the time at which the server should have ended a watch: the connection is dead."""
+    believed_seconds: float = BELIEVED_SECONDS
+    """An own write that the watch does not show after this long is looked up."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -51,6 +58,7 @@ class Owner(msgspec.Struct):
     wake: Callable[[], None]
     on_fault: Callable[[Fault], None]
     stopped: threading.Event
+    pace: Pace = Pace()
 
 
 class _Ident(msgspec.Struct, rename="camel"):
@@ -101,7 +109,7 @@ class Watcher:
 
     def __init__(self, api: KubeApi, kind: Kind, owner: Owner) -> None:
         self.kind = kind
-        self.store: Store[Any] = Store()
+        self.store: Store[Any] = Store(believed_seconds=owner.pace.believed_seconds)
         self.failed: BaseException | None = None
         self.trouble = ""
         """Why the API server could not be read at last; empty when it could."""
@@ -219,13 +227,14 @@ class Watcher:
             self._owner.wake()
 
     def _follow(self) -> None:
-        seconds = random.randint(*WATCH_SECONDS)  # noqa: S311 - jitter, not a secret
+        seconds = random.randint(*self._owner.pace.watch_seconds)  # noqa: S311 - jitter, not a secret
         params = {
             **self.kind.params,
             "resourceVersion": str(self.store.version),
             "allowWatchBookmarks": "true",
         }
-        watch = self._watch = self._api.watch(self.kind.path, params, seconds, seconds + SILENCE_SECONDS)
+        silence = seconds + self._owner.pace.silence_seconds
+        watch = self._watch = self._api.watch(self.kind.path, params, seconds, silence)
         begun = time.monotonic()
         try:
             # A wish that came while the connection was made found nothing to interrupt.

@@ -83,6 +83,8 @@ class Memory(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     orphans: dict[InstanceId, Orphan] = {}
     terminated: tuple[datetime, ...] = ()
     """When orphans were terminated in the last ten minutes."""
+    seen_memory_bytes: dict[str, int] = {}
+    """``<class>/<type>`` to the least memory that a node of it was seen to have, when that is less than estimated."""
     pods: dict[ClaimUid, str] = {}
     """Which pods that count were last seen on a claim's node, as a digest; a change is a pod event."""
     join_failures: dict[PoolName, int] = {}

@@ -110,7 +110,7 @@ class Journal:
 
     def _forget(self, plan: Plan, snapshot: Snapshot) -> None:
         """What is no longer so is news again when it comes back."""
-        refused = {f"pod/{r.pod}" for r in plan.refusals}
+        refused = {f"pod/{r.pod}" for r in plan.refusals} if snapshot.provision else self._said.keys()
         blocked = {f"blocked/{b.node}" for b in plan.blocked}
         alive = {f"pod/{p.key}" for p in snapshot.pods}
         for key in list(self._said):

@@ -3,8 +3,8 @@
     python -m agent.sim.ec2 --port 5000 --region ap-northeast-2
 
 listens on loopback only. Beside AWS's own protocols it answers ``/_seed``, ``/_faults``, ``/_throttle``,
-``/_capacity``, ``/_prices``, ``/_delays``, ``/_pages``, ``/_calls``, ``/_instances`` and ``/_reset``, by which tests and
-the sandbox steer it.
+``/_capacity``, ``/_prices``, ``/_delays``, ``/_pages``, ``/_calls``, ``/_instances`` and ``/_reset``, by which tests
+and the sandbox steer it.
 """
 
 import argparse

@@ -85,14 +85,15 @@ class Launches:
     def _short(self, form: Form, kind: str) -> Refused | None:
         """Want of addresses or of capacity."""
         subnet = self._subnet(form)
-        if subnet.available_ip_address_count <= 0:
+        count = int(form.get("MaxCount", "1"))
+        if subnet.available_ip_address_count < count:
             return "InsufficientFreeAddressesInSubnet", f"There are not enough free addresses in subnet '{subnet.id}'"
         name, zone = form.get("InstanceType", ""), subnet.availability_zone
         key = self._key(name, zone, kind)
-        left = self.capacity[key] if key else 1
+        left = self.capacity[key] if key else count
         if isinstance(left, str):
             return left, f"Refused for {name} in {zone}"
-        if left <= 0:
+        if left < count:
             message = f"We currently do not have sufficient {name} capacity in the Availability Zone you requested"
             return "InsufficientInstanceCapacity", f"{message} ({zone})."
         return None
@@ -101,7 +102,7 @@ class Launches:
         key = self._key(form.get("InstanceType", ""), self._subnet(form).availability_zone, kind)
         left = self.capacity.get(key)
         if isinstance(left, int):
-            self.capacity[key] = left - 1
+            self.capacity[key] = left - int(form.get("MaxCount", "1"))
 
     def _key(self, name: str, zone: str, kind: str) -> str:
         keys = (f"{n}/{z}/{k}" for n in (name, "*") for z in (zone, "*") for k in (kind, "*"))

@@ -24,7 +24,7 @@ KERNEL_SHARE = 25
 class MachineRoom:
     """Looks at EC2 a few times a second."""
 
-    def __init__(self, ec2: EmbeddedEc2, folder: Path, **options: Any) -> None:  # noqa: ANN401 - passed to Instance
+    def __init__(self, ec2: EmbeddedEc2, folder: Path, **options: Any) -> None:
         self._ec2 = ec2
         self._folder = folder
         self._options = options
@@ -65,7 +65,7 @@ class MachineRoom:
                 self.consoles[found["id"]] = instance.console
                 instance.terminate()
             elif instance is not None and instance.powered_off and alive:
-                # InstanceInitiatedShutdownBehavior=terminate
+                # The launch template says that a machine which powers itself off is terminated.
                 self.consoles[found["id"]] = instance.console
                 self._ec2.by_hand("terminate", found["id"])
 

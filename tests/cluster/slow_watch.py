@@ -7,7 +7,7 @@ import random
 import ssl
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,9 @@ class SlowWatch:
     ) -> None:
         self._stopped.set()
         self._server.shutdown()
+        for thread in list(threading.enumerate()):
+            if thread.name.startswith("slow-watch"):
+                thread.join(5)
         self._server.server_close()
 
     @property
@@ -58,6 +61,11 @@ class SlowWatch:
     def _port(self) -> int:
         return int(self._server.server_address[1])
 
+    @property
+    def stopped(self) -> bool:
+        """The test is over."""
+        return self._stopped.is_set()
+
     def delay(self) -> None:
         """Wait up to the longest delay."""
         self._stopped.wait(self._random.uniform(0, self._longest))
@@ -71,7 +79,10 @@ class SlowWatch:
             def _forward(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length) if length else None
-                connection = http.client.HTTPSConnection(proxy.upstream, context=proxy.context)
+                with closing(http.client.HTTPSConnection(proxy.upstream, context=proxy.context)) as connection:
+                    self._through(connection, body)
+
+            def _through(self, connection: http.client.HTTPSConnection, body: bytes | None) -> None:
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in {"host", "connection"}}
                 connection.request(self.command, self.path, body=body, headers=headers)
                 answer = connection.getresponse()
@@ -91,9 +102,10 @@ class SlowWatch:
                     self.close_connection = True
                     while line := answer.readline():
                         proxy.delay()
+                        if proxy.stopped:
+                            return
                         self.wfile.write(line)
                         self.wfile.flush()
-                connection.close()
 
             def _guarded(self) -> None:
                 with suppress(OSError, http.client.HTTPException):

@@ -29,14 +29,14 @@ class DaemonProcess:
 
     def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
         self.log_path = log
-        self._out = log.open("ab")
-        self.process = subprocess.Popen(
-            [*JOINERY, *arguments],
-            stdout=self._out,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [*JOINERY, *arguments],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 15.0) -> float:
         """Send a signal and wait for the end; how long it took, in seconds."""
@@ -44,7 +44,6 @@ class DaemonProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
             self.process.wait(seconds)
-        self._out.close()
         return time.monotonic() - began
 
     @property
@@ -148,7 +147,7 @@ class Stack:
         """Nodes that Joinery has registered."""
         return [n for n in self.listed("nodes") if "karpenter.sh/nodepool" in n["metadata"]["labels"]]
 
-    def wait(self, what: str, condition: Any, timeout: float = 60.0) -> None:  # noqa: ANN401 - a callable
+    def wait(self, what: str, condition: Any, timeout: float = 60.0) -> None:
         """Wait until something is so; with the daemon's last words when it is not."""
         try:
             wait_until(what, condition, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Who becomes a node: only instances that were launched for this cluster, once each; nothing of kubeadm's is touched."""
+"""Who becomes a node: instances launched for this cluster, once each; nothing of kubeadm's is touched."""
 
 from __future__ import annotations
 

@@ -93,9 +93,7 @@ def test_a_queue_fills_and_empties_and_the_cluster_is_as_before(stack: Stack) ->
     plane = stack.control_plane
     fixed_before = {n["metadata"]["name"]: n["metadata"]["uid"] for n in stack.listed("nodes")}
     assert len(fixed_before) == 18
-    print(
-        f"\n\n  A cluster of {len(fixed_before)} fixed nodes; the pool worker-scalable may buy t3.medium, .large, .xlarge."
-    )
+    print(f"\n\n  A cluster of {len(fixed_before)} fixed nodes; worker-scalable may buy t3.medium, .large, .xlarge.")
     plane.kubectl("apply", "-f", str(EXAMPLE))
     stack.start_daemon()
     stack.wait("a ready NodePool", lambda: _ready(stack), 60)

@@ -1,13 +1,14 @@
 """What the next step of a claim is, from what can be observed."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
 from agent.core.decide import decide
-from agent.model import names
 from agent.model import actions as a
+from agent.model import names
 from agent.model.ec2 import LaunchRequest, Override
 from agent.model.kubernetes import NodeClaim, Taint
 from agent.model.names import ClaimUid, InstanceTypeName
@@ -19,7 +20,7 @@ REQUEST = LaunchRequest(
 )
 
 
-def written(request: LaunchRequest = REQUEST, **fields: object) -> NodeClaim:
+def written(request: LaunchRequest = REQUEST, **fields: Any) -> NodeClaim:
     """A claim whose request stands on it."""
     text = msgspec.json.encode(request).decode()
     about = meta("workers-1", annotations={names.LAUNCH_INTENT: text}, finalizers=(names.TERMINATION_FINALIZER,))
@@ -63,8 +64,8 @@ def test_nothing_is_done_for_a_claim_whose_effect_is_under_way() -> None:
     assert steps(decide(snapshot(claims=(claim(),), busy=("workers-1",)))) == []
 
 
-def answer(attempt: int = 1, *, capacity: bool = True, **fields: object) -> Memory:
-    found = LastAnswer(attempt, "InsufficientInstanceCapacity", "no capacity", capacity, NOW, **fields)  # type: ignore[arg-type]
+def answer(attempt: int = 1, *, capacity: bool = True, **fields: Any) -> Memory:
+    found = LastAnswer(attempt, "InsufficientInstanceCapacity", "no capacity", capacity, NOW, **fields)
     return Memory(answers={ClaimUid("uid-workers-1"): found})
 
 
@@ -143,7 +144,7 @@ def test_an_instance_whose_node_does_not_come_is_given_up_and_counts_as_a_failed
     assert plan.memory.join_failures == {"workers": 1}
 
 
-def registered(**fields: object) -> NodeClaim:
+def registered(**fields: Any) -> NodeClaim:
     return claim(instance=machine(), **({"conditions": conditions("Launched", "Registered")} | fields))
 
 
@@ -161,7 +162,7 @@ def test_a_ready_node_without_startup_taints_is_initialised() -> None:
         {"allocatable": msgspec.structs.replace(node(machine()).allocatable, memory_bytes=0)},
     ],
 )
-def test_initialisation_waits_for(waiting: dict[str, object]) -> None:
+def test_initialisation_waits_for(waiting: dict[str, Any]) -> None:
     started = registered(startup_taints=(Taint("cilium", "NoSchedule"),))
     world = snapshot(claims=(started,), machines=(machine(),), nodes=(node(machine(), **({"taints": ()} | waiting)),))
     assert steps(decide(world)) == []

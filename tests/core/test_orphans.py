@@ -1,12 +1,14 @@
 """Instances of ours without a claim: adopted, terminated after a while, or asked about."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
 from agent.core.decide import decide
 from agent.model import actions as a
 from agent.model import names
+from agent.model.ec2 import Machine
 from agent.model.plan import Approvals, Plan, Snapshot
 from tests.build import NOW, claim, machine, node, snapshot
 
@@ -14,8 +16,8 @@ LIVING = claim("workers-9", instance=machine(9, claim="workers-9"))
 """Some claim, so that the claim list is not empty."""
 
 
-def world(*homeless: a.Action | object, **fields: object) -> Snapshot:
-    about: dict[str, object] = {"claims": (LIVING,), "machines": (machine(9, claim="workers-9"), *homeless)}
+def world(*homeless: Machine, **fields: Any) -> Snapshot:
+    about: dict[str, Any] = {"claims": (LIVING,), "machines": (machine(9, claim="workers-9"), *homeless)}
     return snapshot(**(about | fields))
 
 

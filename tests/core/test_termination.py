@@ -1,6 +1,7 @@
 """How a claim that is being deleted leaves: taint, drain, terminate, forget; and what is never touched."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,23 +17,23 @@ from tests.build import NOW, claim, conditions, machine, meta, node, pod, snapsh
 ID = machine().id
 
 
-def leaving(**fields: object) -> NodeClaim:
+def leaving(**fields: Any) -> NodeClaim:
     base = claim(instance=machine(), conditions=conditions("Launched", "Registered", "Initialized"))
     about = msgspec.structs.replace(base.meta, deleted_at=NOW)
     return msgspec.structs.replace(base, **({"meta": about} | fields))
 
 
-def marked(**fields: object) -> Node:
+def marked(**fields: Any) -> Node:
     labels = {names.EXCLUDE_FROM_LOAD_BALANCERS: "karpenter"}
-    about: dict[str, object] = {
+    about: dict[str, Any] = {
         "meta": meta(ID, labels=labels),
         "taints": (Taint(names.DISRUPTED_TAINT, "NoSchedule"),),
     }
     return node(machine(), **(about | fields))
 
 
-def world(*pods: Pod, **fields: object) -> Snapshot:
-    about: dict[str, object] = {"claims": (leaving(),), "machines": (machine(),), "nodes": (marked(),), "pods": pods}
+def world(*pods: Pod, **fields: Any) -> Snapshot:
+    about: dict[str, Any] = {"claims": (leaving(),), "machines": (machine(),), "nodes": (marked(),), "pods": pods}
     return snapshot(**(about | fields))
 
 

@@ -1,0 +1,49 @@
+"""What nodes turned out to have, where that is less than was estimated.
+
+The kernel's share of a machine's memory is an estimate. Were it wrong for a type, a pod would be promised a node
+that it does not fit on, and the same node would be bought again and again; so the least that was ever seen replaces
+the estimate.
+"""
+
+import msgspec
+
+from agent.core.world import World
+from agent.model import names
+from agent.model.ec2 import InstanceType
+from agent.model.names import ClassName, InstanceTypeName
+
+
+def seen_memory(world: World) -> dict[str, int]:
+    """The least memory seen per class and type, of nodes that are there now and of what is remembered."""
+    seen = dict(world.snapshot.memory.seen_memory_bytes)
+    for claim in world.snapshot.claims:
+        node = world.node_of(claim)
+        kind = world.types.get((claim.node_class, InstanceTypeName(claim.meta.labels.get(names.INSTANCE_TYPE, ""))))
+        if node is None or kind is None or node.capacity.memory_bytes <= 0:
+            continue
+        key = _key(claim.node_class, kind.name)
+        least = min(node.capacity.memory_bytes, seen.get(key, kind.capacity.memory_bytes))
+        if least < kind.capacity.memory_bytes:
+            seen[key] = least
+    return seen
+
+
+def corrected(
+    types: dict[ClassName, tuple[InstanceType, ...]], seen: dict[str, int]
+) -> dict[ClassName, tuple[InstanceType, ...]]:
+    """The types with what was seen in place of what was estimated."""
+    if not seen:
+        return types
+    return {name: tuple(_corrected(name, kind, seen) for kind in listed) for name, listed in types.items()}
+
+
+def _corrected(node_class: ClassName, kind: InstanceType, seen: dict[str, int]) -> InstanceType:
+    least = seen.get(_key(node_class, kind.name))
+    if least is None or least >= kind.capacity.memory_bytes:
+        return kind
+    capacity = msgspec.structs.replace(kind.capacity, memory_bytes=least)
+    return msgspec.structs.replace(kind, capacity=capacity)
+
+
+def _key(node_class: ClassName, kind: InstanceTypeName) -> str:
+    return f"{node_class}/{kind}"
