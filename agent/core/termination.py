@@ -54,7 +54,10 @@ def _surely_absent(world: World, claim: NodeClaim) -> bool:
     looks = world.snapshot.memory.empty_lookups.get(claim.uid, 0)
     if claim.provider_id is not None:
         return looks >= LOOKS_UNTIL_GONE
-    return intent_of(claim) is None or looks >= LOOKS_BEFORE_FORGETTING
+    intent, answer = intent_of(claim), world.snapshot.memory.answers.get(claim.uid)
+    # EC2 has said of the last attempt that it bought nothing, and of every earlier one, or there were no later ones.
+    refused = intent is not None and answer is not None and answer.attempt == intent.attempt
+    return intent is None or refused or looks >= LOOKS_BEFORE_FORGETTING
 
 
 def _terminate(claim: NodeClaim, machine: Machine, why: Reason) -> Action:

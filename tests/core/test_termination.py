@@ -11,7 +11,7 @@ from agent.model import actions as a
 from agent.model import names
 from agent.model.kubernetes import Node, NodeClaim, Pod, Taint, Toleration, VolumeAttachment
 from agent.model.names import NodeName
-from agent.model.plan import Snapshot
+from agent.model.plan import LastAnswer, Memory, Snapshot
 from tests.build import NOW, claim, conditions, machine, meta, node, pod, snapshot
 
 ID = machine().id
@@ -133,6 +133,15 @@ def test_a_claim_whose_launch_was_never_answered_waits_until_ec2_shows_none_twic
     assert looks == 2
     (last,) = steps(found)
     assert isinstance(last, a.RemoveFinalizer)
+
+
+def test_a_claim_whose_launch_ec2_refused_is_forgotten_at_once() -> None:
+    about = msgspec.structs.replace(claim().meta, deleted_at=NOW)
+    intent = '{"attempt":1,"template_id":"lt","template_version":"1","capacity_type":"on-demand","overrides":[]}'
+    sent = claim(meta=msgspec.structs.replace(about, annotations={names.LAUNCH_INTENT: intent}))
+    answer = LastAnswer(1, "InsufficientInstanceCapacity", "none", True, NOW)
+    (found,) = steps(snapshot(claims=(sent,), memory=Memory(answers={sent.uid: answer})))
+    assert isinstance(found, a.RemoveFinalizer)
 
 
 def test_a_control_plane_node_is_never_drained_whatever_it_says_of_itself() -> None:

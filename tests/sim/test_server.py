@@ -1,0 +1,54 @@
+"""The embedded EC2 as a process: says where it is, hides nothing, and leaves nothing behind."""
+
+import json
+import os
+import socket
+from urllib.parse import urlparse
+
+import pytest
+
+from tests.sim.server import REGION, UBUNTU, ZONE_A, Server, World
+
+
+def test_it_announces_itself_and_ends_by_sigterm() -> None:
+    server = Server()
+    address = urlparse(server.endpoint)
+    announced = json.loads(server.state.read_bytes())
+    assert announced == {"endpoint": server.endpoint, "pid": server.process.pid, "region": REGION}
+    assert address.hostname == "127.0.0.1"
+    os.kill(announced["pid"], 15)
+    assert server.process.wait(timeout=20) == 0
+    assert not server.state.exists()
+    with pytest.raises(OSError, match="refused"), socket.create_connection(("127.0.0.1", address.port or 0), timeout=1):
+        pass
+    server.stop()
+
+
+def test_the_seed_is_the_network_of_the_story(world: World) -> None:
+    ec2, iam = world.session.client("ec2"), world.session.client("iam")
+    assert set(world.subnets) == {f"{REGION}a", f"{REGION}c"}
+    tagged = {"Name": "tag:karpenter.sh/discovery", "Values": ["true"]}
+    subnets = ec2.describe_subnets(Filters=[tagged])["Subnets"]  # type: ignore[list-item]  # a dict is what it takes
+    assert {s["AvailabilityZone"]: s["SubnetId"] for s in subnets} == world.subnets
+    profile = iam.get_instance_profile(InstanceProfileName="karpenter-node-profile")["InstanceProfile"]
+    assert [r["RoleName"] for r in profile["Roles"]] == ["joinery-node"]
+
+
+def test_several_launches_take_as_much_capacity_and_as_many_addresses(world: World) -> None:
+    once = world.session.once()
+    world.server.ask("/_capacity", {f"t3.medium/{ZONE_A}/on-demand": 3})
+    once.run_instances(ImageId=UBUNTU, InstanceType="t3.medium", SubnetId=world.subnets[ZONE_A], MinCount=3, MaxCount=3)
+    with pytest.raises(once.exceptions.ClientError, match="InsufficientInstanceCapacity"):
+        once.run_instances(
+            ImageId=UBUNTU, InstanceType="t3.medium", SubnetId=world.subnets[ZONE_A], MinCount=1, MaxCount=1
+        )
+
+
+def test_a_wildcard_of_capacity_gives_way_to_what_is_more_exact(world: World) -> None:
+    world.server.ask("/_capacity", {"*/*/on-demand": 0, f"t3.medium/{ZONE_A}/on-demand": 1})
+    assert world.launch().startswith("i-")
+
+
+def test_an_unknown_steering_path_is_said_to_be_unknown(world: World) -> None:
+    with pytest.raises(OSError, match="404"):
+        world.server.ask("/_nothing", {})
