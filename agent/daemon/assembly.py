@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -18,13 +18,13 @@ import structlog
 
 from agent.aws.classes import Resolver
 from agent.aws.ec2 import Ec2
-from agent.aws.errors import AwsError
 from agent.aws.session import AwsSession
 from agent.aws.ssm import Ssm
 from agent.aws.templates import Templates
 from agent.daemon.act import Actor, Fenced, Hands
 from agent.daemon.admitting import Admission
 from agent.daemon.batch import BatchWindow
+from agent.daemon.chores import Chores, token_rotation, utc_now
 from agent.daemon.classes import Classes
 from agent.daemon.jobs import Jobs
 from agent.daemon.kinds import CLASSES, kinds
@@ -35,21 +35,13 @@ from agent.daemon.market import Market
 from agent.daemon.observe import Observer
 from agent.daemon.systemd import Notifier
 from agent.daemon.upkeep import Upkeep
-from agent.join.errors import JoinError
-from agent.join.facts import read_facts
-from agent.join.published import Surroundings, TokenPolicy
-from agent.join.rotation import LOCK_NAME, TokenRotation
 from agent.join.userdata import RenderOptions, supported_families
 from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.cache import Cache
-from agent.kube.errors import KubeError, NotFound
 from agent.kube.events import EventRecorder
-from agent.kube.identity import IdentityError, Target, renew
 from agent.kube.install import karpenter_running
 from agent.kube.lease import LeaseLock
-from agent.manifests import kubelet_settings
-from agent.model.ec2 import KubeletSettings
 from agent.model.plan import Cluster, Lesson
 from agent.report.journal import Journal
 from agent.settings import Settings
@@ -77,11 +69,6 @@ class Options:
     dry_run: bool = False
     once: bool = False
     checkpoint: Callable[[str, str], None] = lambda _name, _moment: None
-
-
-def utc_now() -> datetime:
-    """The wall clock; the only one in the daemon."""
-    return datetime.now(UTC)
 
 
 class Daemon:
@@ -113,11 +100,11 @@ class Daemon:
             api, settings.namespace, LEASE_NAME, identity, duration_seconds=settings.lease_duration_seconds
         )
         self.leadership = Leadership(lease, self._leads_or_not)
-        self.ssm = Ssm(session)
-        self.rotation = _rotation(api, self.ssm, settings, identity)
+        self.rotation = token_rotation(api, Ssm(session), settings, identity)
         self.events = EventRecorder(api, utc_now, socket.gethostname())
         templates = Templates(session, settings.cluster_name, self.cluster.uid)
         self.upkeep = Upkeep(self.classes, templates, utc_now)
+        self.chores = Chores(settings, api, self.classes, self.upkeep)
         actor = None if options.dry_run else self._actor(ec2, templates)
         self.journal = Journal(None if options.dry_run else self.events)
         self.loop = Loop(
@@ -190,8 +177,8 @@ class Daemon:
         self.jobs.every(CLASSES_SECONDS, "classes", lambda: self._changed(self.classes.refresh()))
         if not self.options.dry_run:
             self.jobs.every(TOKEN_SECONDS, "token", self._tend_token)
-            self.jobs.every(TEMPLATES_SECONDS, "templates", self._list_templates)
-            self.jobs.every(IDENTITY_SECONDS, "identity", self._renew_identity)
+            self.jobs.every(TEMPLATES_SECONDS, "templates", self.chores.list_templates)
+            self.jobs.every(IDENTITY_SECONDS, "identity", self.chores.renew_identity)
         self.jobs.start()
 
     def _end(self) -> None:
@@ -255,50 +242,15 @@ class Daemon:
         self.notifier.watchdog()
         self.notifier.status(sentence)
 
-    def _dead_thread(self) -> BaseException | None:
-        return self.cache.failed or self.machines.failed or self.leadership.failed or self.events.failed
-
     def _read_facts(self) -> None:
-        try:
-            self.classes.facts = read_facts(
-                self.api,
-                cluster=self.settings.cluster_name,
-                region=self.settings.region,
-                token_parameter=self.settings.token_parameter,
-                endpoint=self.settings.api_server_endpoint or "",
-            )
-            self.classes.kubelet = _kubelet(self.api)
-        except (KubeError, JoinError) as error:
-            log.warning("facts.unreadable", error=str(error))
-        else:
+        if self.chores.read_facts():
             self.jobs.soon("classes")
 
     def _tend_token(self) -> None:
-        if self.leadership.leading():
-            try:
-                outcome = self.rotation.rotate(self.classes.facts)
-            except (KubeError, AwsError, JoinError) as error:
-                log.warning("token.failed", error=str(error))
-            else:
-                if outcome.rotated:
-                    log.info("token.rotated", token_id=outcome.token_id, why=outcome.why)
+        self.chores.tend_token(self.rotation, self.leadership.leading)
 
-    def _list_templates(self) -> None:
-        try:
-            self.upkeep.list_templates()
-        except AwsError as error:
-            log.warning("templates.unreadable", error=str(error))
-
-    def _renew_identity(self) -> None:
-        target = Target(kubeconfig=Path(self.settings.kubeconfig or Target().kubeconfig))
-        if not target.token.is_file():
-            return
-        try:
-            left = renew(self.api, target, utc_now())
-        except (KubeError, IdentityError) as error:
-            log.warning("identity.not_renewed", error=str(error))
-        else:
-            log.debug("identity", seconds_left=left)
+    def _dead_thread(self) -> BaseException | None:
+        return self.cache.failed or self.machines.failed or self.leadership.failed or self.events.failed
 
 
 def refuse_beside_karpenter(api: KubeApi) -> None:
@@ -321,33 +273,6 @@ class _Meta(msgspec.Struct):
 
 class _Namespace(msgspec.Struct):
     metadata: _Meta
-
-
-class _ConfigMap(msgspec.Struct):
-    data: dict[str, str] = {}
-
-
-def _kubelet(api: KubeApi) -> KubeletSettings:
-    """The cluster's own kubelet configuration, as kubeadm keeps it; kubelet's defaults when there is none."""
-    try:
-        data = msgspec.json.decode(api.get(paths.config_maps("kube-system", "kubelet-config")), type=_ConfigMap).data
-        written = msgspec.yaml.decode(data.get("kubelet", ""))
-    except (NotFound, msgspec.MsgspecError):
-        return KubeletSettings()
-    return kubelet_settings(KubeletSettings(), written if isinstance(written, dict) else {})
-
-
-def _rotation(api: KubeApi, ssm: Ssm, settings: Settings, identity: str) -> TokenRotation:
-    policy = TokenPolicy(
-        parameter=settings.token_parameter,
-        facts_parameter=settings.facts_parameter,
-        ttl_seconds=settings.token.ttl_seconds,
-        rotate_seconds=settings.token.rotate_seconds,
-        overlap_seconds=settings.token.overlap_seconds,
-        kms_key_id=settings.kms_key_id,
-    )
-    surroundings = Surroundings(utc_now, time.sleep, random.SystemRandom())
-    return TokenRotation(api, ssm, LeaseLock(api, settings.namespace, LOCK_NAME, identity), policy, surroundings)
 
 
 def _exit_later(seconds: float) -> None:

@@ -44,9 +44,10 @@ def parsed(text: str) -> Iterator[Any]:
         else:
             yield document
             return
+    aliases = _ALIAS.search(text) is not None
     try:
         for document in yaml.load_all(text, _Loader):
-            if _ALIAS.search(text):
+            if aliases:
                 _count(document)
             yield document
     except yaml.YAMLError as error:
