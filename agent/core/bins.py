@@ -9,8 +9,8 @@ from agent.core.space import Space, Vector, cheapest
 
 _FREE = Requirements()
 _PAIR = 2
-MOST_PATTERNS = 40
-"""Distinct contents beyond which pairs are not tried: it would take longer than it is worth."""
+MOST_PAIRS = 2000
+"""Pairs of contents that are tried at most: beyond that it would take longer than it is worth."""
 Floors = tuple[tuple[tuple[str, int], ...], ...]
 """Per template: keys, and how many distinct values of each must remain among the types of a launch."""
 
@@ -148,33 +148,43 @@ def first_fit(problem: Problem, order: Sequence[int], ceiling: int) -> tuple[Bin
     return tuple(bins)
 
 
+_Key = tuple[tuple[tuple[int, int], ...], int]
+_Groups = dict[_Key, list[Bin]]
+
+
 def merged(problem: Problem, bins: Sequence[Bin]) -> tuple[Bin, ...]:
     """Put two nodes into one wherever that costs no more: of equal prices, fewer nodes are better.
 
     Bins of equal content are many and distinct ones few, so pairs are tried by content.
     """
-    groups: dict[tuple[tuple[tuple[int, int], ...], int], list[Bin]] = {}
+    groups: _Groups = {}
     for found in bins:
         groups.setdefault((found.content, found.mask), []).append(found)
-    if len(groups) > MOST_PATTERNS:
-        return tuple(bins)
-    changed = True
-    while changed:
-        changed = False
-        for one, other in combinations_with_replacement(sorted(groups), 2):
-            if one not in groups or other not in groups or (one == other and len(groups[one]) < _PAIR):
-                continue
-            both = _together(problem, groups[one][0], groups[other][0])
-            if both is None:
-                continue
-            for key in (one, other):
-                groups[key].pop()
-                if not groups[key]:
-                    del groups[key]
-            groups.setdefault((both.content, both.mask), []).append(both)
-            changed = True
-            break
+    tries = MOST_PAIRS
+    pair = _next_pair(problem, groups, tries)
+    while pair is not None:
+        one, other, both, tries = pair
+        for key in (one, other):
+            groups[key].pop()
+            if not groups[key]:
+                del groups[key]
+        groups.setdefault((both.content, both.mask), []).append(both)
+        pair = _next_pair(problem, groups, tries)
     return tuple(found for key in sorted(groups) for found in groups[key])
+
+
+def _next_pair(problem: Problem, groups: _Groups, tries: int) -> tuple[_Key, _Key, Bin, int] | None:
+    """The first two contents that one node holds for no more money, and how many tries are left."""
+    for one, other in combinations_with_replacement(sorted(groups), 2):
+        if one == other and len(groups[one]) < _PAIR:
+            continue
+        if tries <= 0:
+            return None
+        tries -= 1
+        both = _together(problem, groups[one][0], groups[other][0])
+        if both is not None:
+            return one, other, both, tries
+    return None
 
 
 def _together(problem: Problem, one: Bin, other: Bin) -> Bin | None:

@@ -24,7 +24,10 @@ from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
 
+FEW_SHAPES = 24
 STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
+"""Trying several first pods pays when few pods share a node, and costs most when there are many shapes."""
+MANY_STYLES = (Style(0.75), Style(1.0))
 CEILINGS = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the size of the largest."""
 
@@ -114,7 +117,8 @@ def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...
         # Types that a limit forbids are left out from the start, so that the rest is packed on those it allows.
         if not _round(packing, _space(packing, grouped, usable, buying), grouped, buying):
             break
-    _explain(packing, grouped, _space(packing, grouped, usable, None), buying)
+    if any(packing.left.values()):
+        _explain(packing, grouped, _space(packing, grouped, usable, None), buying)
 
 
 def _space(packing: _Packing, grouped: Sequence[Shape], usable: Sequence[NodePool], buying: Buying | None) -> Space:
@@ -171,7 +175,8 @@ def _cheapest(problem: Problem) -> tuple[Bin, ...]:
     prices = [c.price for c in problem.space.columns]
     variants = [first_fit(problem, order, _ceiling(problem.space, share)) for share in CEILINGS]
     if not problem.floors and any(prices):
-        variants += [steered(problem, style) for style in STYLES]
+        styles = STYLES if len(problem.demands) <= FEW_SHAPES else MANY_STYLES
+        variants += [steered(problem, style) for style in styles]
     most = max(_placed(v) for v in variants)
     whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if _placed(v) == most]
     best = min(whole, key=lambda w: w[:3])[3]

@@ -72,7 +72,7 @@ class Classes:
             held = self._held.get(name)
             if held is not None and not self._is_due(held, manifest, now):
                 continue
-            fresh = self._resolve(manifest, now)
+            fresh = self._resolve(manifest, held, now)
             if held is None or (held.resolved, held.content) != (fresh.resolved, fresh.content):
                 changed = True
             with self._lock:
@@ -145,8 +145,10 @@ class Classes:
         retried = not held.resolved.ready and now - held.at >= timedelta(seconds=5)
         return not same or retried or now - held.at >= RESOLVE_EVERY
 
-    def _resolve(self, manifest: NodeClassManifest, now: datetime) -> Held:
-        resolved = self._resolver.resolve(manifest.spec, manifest.pinned, manifest.faults)
+    def _resolve(self, manifest: NodeClassManifest, held: Held | None, now: datetime) -> Held:
+        same = held is not None and held.manifest.meta.generation == manifest.meta.generation
+        previous = held.resolved if held is not None and same else None
+        resolved = self._resolver.resolve(manifest.spec, manifest.pinned, manifest.faults, previous)
         content, fault = self._content(manifest, resolved)
         if fault is not None:
             resolved = _unready(resolved, fault)

@@ -166,6 +166,7 @@ def test_sweep_and_adopt_decide_about_an_instance_that_lost_its_claim(stack: Sta
         InstanceType="t3.large",
         MinCount=1,
         MaxCount=1,
+        SubnetId=next(iter(stack.seeded["subnets"].values())),
         TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
     )["Instances"][0]["InstanceId"]
     client.close()
