@@ -8,6 +8,7 @@ from agent import __version__
 from agent.cli.check import check
 from agent.cli.install import credentials, install, uninstall
 from agent.cli.operate import adopt, pause, resume, sweep
+from agent.cli.plan import plan
 from agent.cli.run import run
 from agent.cli.token import token
 from agent.cli.userdata import userdata
@@ -22,7 +23,7 @@ def root() -> None:
     """Node autoscaling for self-managed kubeadm clusters on EC2."""
 
 
-for command in (run, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep):
+for command in (run, plan, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep):
     root.add_command(command)
 
 

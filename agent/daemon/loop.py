@@ -129,9 +129,10 @@ class Loop:
         return self._sleep(plan)
 
     def _observed(self, now: datetime, memory: Memory) -> Snapshot:
-        pending = [p.meta.uid for p in self.observer.pods() if is_pending(p)]
-        closed = self.batch.offer(pending, now)
-        return self.observer.snapshot(Window(now, secrets.token_hex(8), provision=closed), memory)
+        snapshot = self.observer.snapshot(Window(now, secrets.token_hex(8), provision=True), memory)
+        # The window is shown the very pods that are decided on: one that came in between would skip it.
+        closed = self.batch.offer((p.meta.uid for p in snapshot.pods if is_pending(p)), now)
+        return msgspec.structs.replace(snapshot, provision=snapshot.provision and closed)
 
     def _learnt(self) -> Memory:
         with self._lock:

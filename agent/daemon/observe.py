@@ -10,7 +10,7 @@ from agent.daemon.market import Market
 from agent.kube.cache import Cache
 from agent.model import names
 from agent.model.actions import ClaimDraft
-from agent.model.kubernetes import Meta, NodeClaim, Pod
+from agent.model.kubernetes import Meta, NodeClaim
 from agent.model.plan import Approvals, Cluster, Limits, Memory, Snapshot
 
 STALE_SECONDS = 120.0
@@ -75,10 +75,6 @@ class Observer:
             approvals=next(iter(self.cache.items("approvals")), Approvals()),
             memory=memory,
         )
-
-    def pods(self) -> tuple[Pod, ...]:
-        """The pods as cached; for the batch window, which must see them before a snapshot is made."""
-        return self.cache.items("pods")
 
     def _check(self) -> None:
         if not self.cache.synced():

@@ -64,9 +64,19 @@ def install(api: KubeApi, objects: Iterable[Manifest], *, adopt_crds: bool = Fal
     order = {kind.name: position for position, kind in enumerate(KINDS)}
     wanted = sorted((_marked(manifest) for manifest in objects), key=lambda m: order[kind_of(m).name])
     present = [read(api, path_of(manifest)) for manifest in wanted]
+    _refuse_vanishing([item for item in present if item])
     _refuse_foreign(api, zip(wanted, present, strict=True), adopt_crds)
     lines = [_apply(api, manifest) for manifest in wanted]
     return lines + _wait_established(api, [m["metadata"]["name"] for m in wanted if kind_of(m) is CRD])
+
+
+def _refuse_vanishing(present: Sequence[Manifest]) -> None:
+    """Nothing can be made in a namespace that is on its way out, and a CRD would go with all that was made since."""
+    if going := [label_of(item) for item in present if item["metadata"].get("deletionTimestamp")]:
+        raise InstallError(
+            f"{', '.join(going)} is still being deleted; wait until it is gone (kubectl wait --for=delete {going[0]}), "
+            "then run the command again. Nothing was changed"
+        )
 
 
 def _refuse_foreign(api: KubeApi, pairs: Iterable[tuple[Manifest, Manifest | None]], adopt_crds: bool) -> None:

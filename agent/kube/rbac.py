@@ -140,8 +140,14 @@ def table(rules: Sequence[Grant]) -> str:
 
 
 def _what(rule: Rule) -> str:
-    resources = ", ".join(f"{name}.{rule.group}" if rule.group else name for name in rule.resources)
+    resources = ", ".join(_resource(name, rule.group) for name in rule.resources)
     return f"{resources} ({', '.join(rule.names)})" if rule.names else resources
+
+
+def _resource(name: str, group: str) -> str:
+    """As kubectl spells it: ``nodeclaims.karpenter.sh/status``."""
+    plural, slash, sub = name.partition("/")
+    return f"{plural}.{group}{slash}{sub}" if group else name
 
 
 def _role(grant: Grant, account: Manifest) -> list[Manifest]:

@@ -149,7 +149,7 @@ def test_several_instances_join_at_once_each_with_its_own_size(
     control_plane: ControlPlane, make_instance: MakeInstance
 ) -> None:
     all_facts = [
-        InstanceFacts(f"i-0bbbbbbbbbbbbbb{number:02d}", vcpus=2**number, memory_bytes=number * 2**30)
+        InstanceFacts(f"i-0bbbbbbbbbbbbbb{number:02d}", vcpus=2**number, memory_bytes=number * 2**30 + 4096)
         for number in range(1, 9)
     ]
     instances = [make_instance(facts, joining(control_plane, facts)) for facts in all_facts]

@@ -24,7 +24,9 @@ def write_pool_status(hands: Hands, action: WritePoolStatus) -> None:
     conditions = pool.conditions
     for condition in action.conditions:
         conditions = wire.with_condition(conditions, condition, hands.clock())
-    resources = wire.quantities(action.resources) | {"nodes": str(action.node_count)}
+    # A merge patch keeps what it does not name (RFC 7396): a resource of which nothing is left must be taken out.
+    resources: dict[str, str | None] = dict.fromkeys(wire.quantities(pool.resources))
+    resources |= wire.quantities(action.resources) | {"nodes": str(action.node_count)}
     status = {"nodes": action.node_count, "resources": resources, "conditions": wire.conditions(conditions)}
     raw = hands.api.merge_patch(paths.status(paths.node_pools(action.pool.name)), {"status": status})
     hands.cache.wrote(POOLS, raw)

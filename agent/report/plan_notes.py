@@ -1,0 +1,47 @@
+"""What a reader of a plan should know beside it: whose prices it counts with, and what this version leaves out."""
+
+from collections.abc import Iterator
+
+from agent.aws.offline import Shipped
+from agent.core.pods import is_pending
+from agent.model.kubernetes import NodeClaim, NodePool
+from agent.model.plan import Plan, Snapshot
+
+_BRAKES = {"LaunchRate": "launchesPerMinute", "MaxNodes": "maxNodes", "MaxPricePerHour": "maxPricePerHour"}
+"""Codes of refusals that the daemon's own brakes give, and their settings."""
+
+
+def prices(shipped: Shipped) -> Iterator[str]:
+    """Where instance types and prices come from when no catalogue was given."""
+    table = shipped.table
+    exact = "exact for on-demand" if table.exact else "not exact"
+    yield (
+        f"instance types and prices are the shipped ones ({table.source}; {table.date}; {exact}); "
+        "spot counts at the on-demand price, which is its ceiling; give others with --catalog"
+    )
+    if shipped.assumed:
+        yield f"the files name no zone; {', '.join(shipped.zones)} are assumed"
+
+
+def notes(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+    """What this version does not plan although the objects ask for it, and what only a brake holds back."""
+    if snapshot.disrupt and (asking := sorted(p.name for p in snapshot.pools if _asks_more(p, snapshot.claims))):
+        yield (
+            f"of disruption this version plans that of empty nodes only; NodePool {', '.join(asking)} asks for more "
+            "(consolidation of underutilized nodes, drift, expiry or static scaling)"
+        )
+    soft = [p for p in snapshot.pods if is_pending(p) and p.preferences]
+    if soft:
+        fields = sorted({field for p in soft for field in p.preferences})
+        yield f"preferences are not honoured ({', '.join(fields)}), of {len(soft)} pending pods"
+    held = {code for r in plan.refusals for _, reason in r.reasons if (code := reason.code) in _BRAKES}
+    for code in sorted(held):
+        setting = _BRAKES[code]
+        yield f"{setting}, a brake of the daemon, holds launches back; --set {setting}=VALUE plans with another"
+
+
+def _asks_more(pool: NodePool, claims: tuple[NodeClaim, ...]) -> bool:
+    if pool.consolidation_policy != "WhenEmpty" or pool.replicas is not None:
+        return True
+    own = [c for c in claims if c.pool == pool.name]
+    return any(c.expire_after_seconds is not None or c.is_true("Drifted") for c in own)
