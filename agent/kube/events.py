@@ -116,7 +116,7 @@ class EventRecorder:
 
     def _write(self, event: _Event) -> None:
         try:
-            self._api.create(paths.core_events(event.namespace or "default"), self._manifest(event))
+            self._api.create(paths.core_events(_home(event)), self._manifest(event))
         except KubeError as error:
             self.lost += 1
             log.debug("event.lost", kind=event.kind, name=event.name, error=str(error))
@@ -124,14 +124,14 @@ class EventRecorder:
     def _manifest(self, event: _Event) -> dict[str, object]:
         now = rfc3339(self._clock())
         involved = {"apiVersion": API_VERSIONS.get(event.kind, "v1"), "kind": event.kind, "name": event.name}
-        if event.namespace and event.kind != "Namespace":
+        if _home(event) == event.namespace:
             involved["namespace"] = event.namespace
         if event.uid:
             involved["uid"] = event.uid
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{event.name[:50].rstrip('.-')}.", "namespace": event.namespace or "default"},
+            "metadata": {"generateName": f"{event.name[:50].rstrip('.-')}.", "namespace": _home(event)},
             "involvedObject": involved,
             "reason": event.reason.code,
             "message": event.reason.message[:1024],
@@ -141,3 +141,8 @@ class EventRecorder:
             "lastTimestamp": now,
             "count": 1,
         }
+
+
+def _home(event: _Event) -> str:
+    """Where an Event is kept: the API server takes one about a cluster-scoped object only in default."""
+    return event.namespace if event.namespace and event.kind != "Namespace" else "default"
