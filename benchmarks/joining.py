@@ -35,6 +35,7 @@ def _once(bench: Bench, number: int) -> float:
         instance.wait_exit()
     finally:
         instance.terminate()
+        stack.ec2.by_hand("terminate", facts.instance_id)
     stack.control_plane.kubectl("delete", "node", facts.instance_id)
     return took
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent / "tools"
@@ -62,8 +63,12 @@ def ldflags() -> str:
     return " ".join(["-s", "-w", *(f"-X {p}.{key}={value}" for p in packages for key, value in stamps.items())])
 
 
+@cache
 def bin_dir() -> Path:
-    """The folder that holds the binaries of exactly these sources, whether or not they are built yet."""
+    """The folder that holds the binaries of exactly these sources, whether or not they are built yet.
+
+    A run keeps to the sources that it began with, also while somebody edits them.
+    """
     digest = hashlib.sha256(f"{GO_VERSION}\n{ldflags()}\n{PACKAGES}\n".encode())
     for source in sorted([TOOLS / "go.mod", TOOLS / "go.sum", *TOOLS.glob("*/*.go")]):
         digest.update(f"{source.relative_to(TOOLS)}\n".encode() + source.read_bytes())
