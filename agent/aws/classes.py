@@ -139,13 +139,17 @@ class Resolver:
         return dict(sorted(found.items()))
 
     def _profile(self, spec: EC2NodeClassSpec) -> str:
-        """The named profile if it exists, or the existing profile of the named role; none is ever made."""
+        """The named profile if it exists, or the existing profile of the named role; none is ever made.
+
+        A profile without a role gives its machine no credentials, so it could never read the token to join with.
+        """
         iam = self._session.client("iam")
         try:
             if spec.instance_profile:
                 with mapped("iam:GetInstanceProfile"):
                     answer = iam.get_instance_profile(InstanceProfileName=spec.instance_profile)
-                return answer["InstanceProfile"]["InstanceProfileName"]
+                profile = answer["InstanceProfile"]
+                return profile["InstanceProfileName"] if profile["Roles"] else ""
             with mapped("iam:ListInstanceProfilesForRole"):
                 listed = iam.list_instance_profiles_for_role(RoleName=(spec.role or "").rpartition("/")[2])
         except Gone:
@@ -174,7 +178,7 @@ def _no_image(spec: EC2NodeClassSpec) -> tuple[str, str]:
 
 def _no_profile(spec: EC2NodeClassSpec) -> tuple[str, str]:
     if spec.instance_profile:
-        return "InstanceProfileNotFound", f"the instance profile {spec.instance_profile} does not exist"
+        return "InstanceProfileNotFound", f"the instance profile {spec.instance_profile} does not exist or has no role"
     return "InstanceProfileNotFound", f"the role {spec.role} does not exist or has no instance profile; make one for it"
 
 

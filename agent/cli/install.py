@@ -1,8 +1,7 @@
 """`joinery install`, `uninstall` and `credentials`: what an administrator does once, and the unit before each start."""
 
-import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 import yaml
 
+from agent.cli.administrator import ADMIN_CONF, admin_kubeconfig, kubeconfig_option
 from agent.join.tokens import bootstrap_rbac
 from agent.kube import rbac
 from agent.kube.api import KubeApi
@@ -23,14 +23,6 @@ from agent.kube.private_file import Owner
 from agent.kube.uninstall import uninstall as remove_objects
 from agent.model import names
 
-ADMIN_CONF = "/etc/kubernetes/admin.conf"
-"""kubeadm's kubeconfig of the cluster's administrators, on every control-plane node."""
-
-_KUBECONFIG = click.option(
-    "--kubeconfig",
-    metavar="FILE",
-    help=f"An administrator's kubeconfig.  [default: $KUBECONFIG, ~/.kube/config, {ADMIN_CONF}]",
-)
 _NAMESPACE = click.option(
     "--namespace", default=names.NAMESPACE, show_default=True, help="Where the ServiceAccount and the Lease live."
 )
@@ -54,7 +46,7 @@ def installation(namespace: str) -> list[Manifest]:
 
 
 @click.command(name="install")
-@_KUBECONFIG
+@kubeconfig_option
 @_NAMESPACE
 @click.option("--adopt-crds", is_flag=True, help="Take over Karpenter's CRDs that exist already, with their objects.")
 def install(kubeconfig: str | None, namespace: str, adopt_crds: bool) -> None:
@@ -68,7 +60,7 @@ def install(kubeconfig: str | None, namespace: str, adopt_crds: bool) -> None:
 
 
 @click.command(name="uninstall")
-@_KUBECONFIG
+@kubeconfig_option
 @click.option(
     "--delete-crd",
     "delete_crds",
@@ -122,18 +114,10 @@ def _owner(user: str) -> Owner:
 def _administrator(kubeconfig: str | None) -> Iterator[KubeApi]:
     """An administrator's connection; what goes wrong on it ends the command with a sentence."""
     try:
-        with KubeApi.from_kubeconfig(kubeconfig or _admin_kubeconfig()) as api:
+        with KubeApi.from_kubeconfig(admin_kubeconfig(kubeconfig)) as api:
             yield api
     except (InstallError, KubeError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _admin_kubeconfig(exists: Callable[[Path], bool] = Path.is_file) -> str:
-    """Never the daemon's own kubeconfig, which the general default would find first: it has no right to do this."""
-    if named := os.environ.get("KUBECONFIG"):
-        return named
-    own = Path("~/.kube/config").expanduser()
-    return str(own) if exists(own) else ADMIN_CONF
 
 
 def _tell(lines: list[str]) -> None:

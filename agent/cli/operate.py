@@ -10,6 +10,7 @@ import msgspec
 from agent.aws.ec2 import Ec2
 from agent.aws.errors import AwsError
 from agent.aws.session import AwsSession
+from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
 from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.approvals import allow
@@ -22,12 +23,11 @@ from agent.settings import DEFAULT_PATH, Settings, SettingsError, load
 ALLOWED_FOR = timedelta(minutes=10)
 
 _SETTINGS = click.option("--settings", default=DEFAULT_PATH, show_default=True, metavar="FILE")
-_KUBECONFIG = click.option("--kubeconfig", metavar="FILE", help="Kubeconfig to use.  [default: as the settings say]")
 
 
 @click.command(name="pause")
 @_SETTINGS
-@_KUBECONFIG
+@kubeconfig_option
 def pause(settings: str, kubeconfig: str | None) -> None:
     """Launch and disrupt nothing new until `joinery resume`; what was begun is finished."""
     with _cluster(settings, kubeconfig) as (loaded, api):
@@ -38,7 +38,7 @@ def pause(settings: str, kubeconfig: str | None) -> None:
 @click.command(name="resume")
 @click.argument("pools", metavar="[NODEPOOL]...", nargs=-1)
 @_SETTINGS
-@_KUBECONFIG
+@kubeconfig_option
 def resume(pools: tuple[str, ...], settings: str, kubeconfig: str | None) -> None:
     """End `joinery pause`, and the protected mode of the pools named."""
     with _cluster(settings, kubeconfig) as (loaded, api):
@@ -54,7 +54,7 @@ def resume(pools: tuple[str, ...], settings: str, kubeconfig: str | None) -> Non
 
 @click.command(name="adopt")
 @_SETTINGS
-@_KUBECONFIG
+@kubeconfig_option
 def adopt(settings: str, kubeconfig: str | None) -> None:
     """Give every instance of ours without a NodeClaim one, rebuilt from its tags, within the next ten minutes."""
     with _cluster(settings, kubeconfig) as (loaded, api):
@@ -68,7 +68,7 @@ def adopt(settings: str, kubeconfig: str | None) -> None:
 @click.command(name="sweep")
 @click.option("--yes", is_flag=True, help="Terminate them; without it they are only listed.")
 @_SETTINGS
-@_KUBECONFIG
+@kubeconfig_option
 def sweep(yes: bool, settings: str, kubeconfig: str | None) -> None:
     """List instances of ours without a NodeClaim; with --yes, terminate them within the next ten minutes."""
     with _cluster(settings, kubeconfig) as (loaded, api):
@@ -85,7 +85,7 @@ def sweep(yes: bool, settings: str, kubeconfig: str | None) -> None:
 def _cluster(settings: str, kubeconfig: str | None) -> Iterator[tuple[Settings, KubeApi]]:
     try:
         loaded = load(settings)
-        with KubeApi.from_kubeconfig(kubeconfig or loaded.kubeconfig) as api:
+        with KubeApi.from_kubeconfig(admin_kubeconfig(kubeconfig)) as api:
             yield loaded, api
     except (SettingsError, KubeError, AwsError) as error:
         raise click.ClickException(str(error)) from error

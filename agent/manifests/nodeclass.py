@@ -56,8 +56,8 @@ class EC2NodeClassSpec(Written):
     """Where images are found; of each architecture the newest counts. Unset: the newest image of the family, resolved
     once and pinned in the status (Karpenter requires it; Joinery does not, but for Custom)."""
     ami_refresh: Schedule | None = None
-    """Joinery's addition: when the pin may move to a newer image, as cron in UTC. Unset: only `joinery ami bump`
-    moves it, because a new image makes every node of the class drift."""
+    """Joinery's addition: when the pin may move to a newer image, as cron in UTC. Accepted, and not acted on by this
+    version: the pin moves when the terms change."""
     subnet_selector_terms: tuple[SubnetSelectorTerm, ...] = Field(min_length=1, max_length=MAX_TERMS)
     """Where machines are launched: of each zone the subnet with the most free addresses."""
     security_group_selector_terms: tuple[SecurityGroupSelectorTerm, ...] = Field(min_length=1, max_length=MAX_TERMS)

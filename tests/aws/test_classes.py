@@ -109,6 +109,13 @@ def test_the_classs_own_fault_is_named_before_what_it_lacks(world: World) -> Non
     assert condition(resolved, "Ready")[:2] == ("False", "UserDataTemplateMissing")
 
 
+def test_a_profile_without_a_role_is_not_enough(world: World) -> None:
+    world.session.client("iam").create_instance_profile(InstanceProfileName="empty")
+    resolved = resolve(world, instanceProfile="empty")
+    assert not resolved.ready
+    assert "has no role" in next(c.message for c in resolved.conditions if c.type == "InstanceProfileReady")
+
+
 def test_a_roles_own_profile_is_found(world: World) -> None:
     assert resolve(world, instanceProfile=None, role="joinery-node").instance_profile == "karpenter-node-profile"
 

@@ -43,6 +43,12 @@ def _joinery(stack: Stack, *arguments: str, fails: bool = False) -> str:
     return stack.joinery(*arguments, *where, fails=fails)
 
 
+def _operator(stack: Stack, *arguments: str, fails: bool = False) -> str:
+    """What a person on the control plane runs: as administrator, which the daemon is not."""
+    where = ("--settings", str(stack.folder / "agent.yaml"))
+    return stack.joinery(*arguments, *where, kubeconfig=stack.control_plane.kubeconfig, fails=fails)
+
+
 def _user_data(stack: Stack, node_class: str) -> str:
     return _joinery(stack, "userdata", "render", node_class)
 
@@ -170,16 +176,16 @@ def test_sweep_and_adopt_decide_about_an_instance_that_lost_its_claim(stack: Sta
         TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
     )["Instances"][0]["InstanceId"]
     client.close()
-    assert made in _joinery(stack, "sweep")
+    assert made in _operator(stack, "sweep")
     stack.wait(
         "the brake's Event",
         lambda: any(e["reason"] == "SweepBrake" for e in stack.listed("events")),
         90,
     )
     assert made in {i["id"] for i in stack.ec2.alive()}
-    _joinery(stack, "adopt")
+    _operator(stack, "adopt")
     stack.wait("a claim for it", lambda: [c["metadata"]["name"] for c in stack.claims()] == ["lost"], 60)
     stack.wait("its instance recorded", lambda: made in str(stack.claims()[0].get("status", {}).get("providerID")), 30)
-    assert "every instance of ours has a NodeClaim" in _joinery(stack, "sweep")
+    assert "every instance of ours has a NodeClaim" in _operator(stack, "sweep")
     stack.control_plane.kubectl("delete", "nodeclaims.karpenter.sh", "lost", "--wait=false")
     stack.wait("gone", lambda: made not in {i["id"] for i in stack.ec2.alive()}, 60)
