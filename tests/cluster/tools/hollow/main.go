@@ -39,11 +39,21 @@ func main() {
 func run(names []string, dir string, spec nodeSpec) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	var leftovers []string
+	defer func() {
+		// The kubelets end with the process only, so one may put a file into a folder that is being removed.
+		for _, path := range append(leftovers, leftovers...) {
+			if err := os.RemoveAll(path); err != nil {
+				fmt.Fprintln(os.Stderr, "hollow:", err)
+			}
+		}
+	}()
+	leftover := func(path string) { leftovers = append(leftovers, path) }
 	for _, name := range names {
 		if name == "" {
 			return fmt.Errorf("--names holds an empty name")
 		}
-		if err := spec.start(ctx, name, filepath.Join(dir, name)); err != nil {
+		if err := spec.start(ctx, name, filepath.Join(dir, name), leftover); err != nil {
 			return fmt.Errorf("node %s: %w", name, err)
 		}
 		fmt.Println("started", name)

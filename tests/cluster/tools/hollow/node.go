@@ -69,7 +69,10 @@ func (m *machine) MachineInfo() (*cadvisorapi.MachineInfo, error) {
 }
 
 // start bootstraps the node's certificate and runs its kubelet until ctx ends.
-func (s nodeSpec) start(ctx context.Context, name, dir string) error {
+//
+// Kubemark puts a kubelet's files and sockets into /tmp, where their paths are short enough for a socket. What it made
+// there is told to leftover, to be removed when the process ends.
+func (s nodeSpec) start(ctx context.Context, name, dir string, leftover func(path string)) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -94,6 +97,7 @@ func (s nodeSpec) start(ctx context.Context, name, dir string) error {
 	if err := runtime.Start(endpoint); err != nil {
 		return err
 	}
+	leftover(strings.TrimPrefix(endpoint, "unix://"))
 	service, err := remote.NewRemoteRuntimeService(ctx, endpoint, runtimeTimeout, noop.NewTracerProvider(), false)
 	if err != nil {
 		return err
@@ -101,6 +105,7 @@ func (s nodeSpec) start(ctx context.Context, name, dir string) error {
 	flags, config := kubemark.GetHollowKubeletConfig(&kubemark.HollowKubeletOptions{
 		NodeName: name, MaxPods: s.maxPods, NodeLabels: pairs(s.labels), RegisterWithTaints: nodeTaints,
 	})
+	leftover(flags.RootDirectory)
 	config.EnableServer = false
 	config.ProviderID = strings.ReplaceAll(s.providerID, "{name}", name)
 	cadvisor := &machine{Fake: cadvisortest.Fake{NodeName: name}, cores: s.cores, memoryBytes: s.memoryBytes}
