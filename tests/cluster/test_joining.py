@@ -189,3 +189,4 @@ def test_sweep_and_adopt_decide_about_an_instance_that_lost_its_claim(stack: Sta
     assert "every instance of ours has a NodeClaim" in _operator(stack, "sweep")
     stack.control_plane.kubectl("delete", "nodeclaims.karpenter.sh", "lost", "--wait=false")
     stack.wait("gone", lambda: made not in {i["id"] for i in stack.ec2.alive()}, 60)
+    stack.wait("forgotten", lambda: not stack.claims(), 60)
