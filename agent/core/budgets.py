@@ -22,7 +22,11 @@ _MACROS: Final = {
     "@annually": "0 0 1 1 *",
     "@yearly": "0 0 1 1 *",
 }
+FIELDS: Final = 5
+"""Minute, hour, day of month, month, day of week; cronsim would take seconds too."""
 UNLIMITED: Final = 1 << 30
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+"""A schedule that hits no day of any year."""
 
 
 def allowed_disruptions(pool: NodePool, reason: str, now: datetime, total: int, going: int) -> tuple[int, str]:
@@ -57,23 +61,48 @@ def window_open(budget: Budget, now: datetime, time_zone: str = "") -> bool | No
     """Whether the budget applies now; None when its schedule or time zone cannot be read."""
     if budget.schedule is None:
         return True
+    # Open from a hit of the schedule until the duration after it, that instant left out (Karpenter's rule 21.4):
+    # the last hit at or before now must be later than now less the duration.
+    last = _hit(budget, now, time_zone)
+    if last is None:
+        return None
+    return last != _NEVER and now - last < timedelta(seconds=budget.duration_seconds or 0)
+
+
+def next_change(pool: NodePool, now: datetime) -> datetime | None:
+    """When time alone next opens or closes a budget of the pool; None: never, or it cannot be told."""
+    zone = pool.meta.annotations.get(names.TIME_ZONE, "")
+    times = []
+    for budget in pool.budgets:
+        if budget.schedule is None:
+            continue
+        following = _hit(budget, now, zone, later=True)
+        last = _hit(budget, now, zone) if window_open(budget, now, zone) else None
+        ends = last + timedelta(seconds=budget.duration_seconds or 0) if last is not None else None
+        times += [t for t in (following, ends) if t is not None and t != _NEVER]
+    return min(times, default=None)
+
+
+def _hit(budget: Budget, now: datetime, time_zone: str, *, later: bool = False) -> datetime | None:
+    """The last hit of the schedule, this very second included, or the next; None when it cannot be read."""
     try:
         zone = ZoneInfo(time_zone) if time_zone else UTC
-        text = _MACROS.get(budget.schedule, budget.schedule)
-        # The hit at this very second counts, and cronsim looks strictly before its start.
-        last = next(CronSim(text, (now + timedelta(seconds=1)).astimezone(zone), reverse=True), None)
+        text = _MACROS.get(budget.schedule or "", budget.schedule or "").replace("?", "*")
+        if len(text.split()) != FIELDS:
+            return None
+        # cronsim looks strictly before its start, or after it; fractions of a second would confuse it.
+        whole = now.replace(microsecond=0)
+        start = whole if later else whole + timedelta(seconds=1)
+        found = next(CronSim(text, start.astimezone(zone), reverse=not later), None)
     except (CronSimError, ZoneInfoNotFoundError, ValueError):
         return None
-    if last is None:
-        return False
-    # Edges as in Karpenter: open from the hit until exactly the duration after it.
-    return now - last.astimezone(UTC) <= timedelta(seconds=budget.duration_seconds or 0)
+    return found.astimezone(UTC) if found is not None else _NEVER
 
 
 def _count(nodes: str, total: int) -> int:
     """An integer, or a percentage of the total rounded up; unreadable text allows nothing."""
     digits = nodes.removesuffix("%")
-    if not digits.isdigit():
+    if not (digits.isascii() and digits.isdigit()):
         return 0
     return -(-total * int(digits) // 100) if nodes.endswith("%") else int(digits)
 

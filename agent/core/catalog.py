@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from agent.core.quantity import QuantityError, parse_amount
-from agent.core.requirements import Requirements
+from agent.core.requirements import Requirements, type_labels
 from agent.model import names
 from agent.model.ec2 import (
     CapacityError,
@@ -147,7 +147,7 @@ def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[Ca
 def _may_be(requirements: Requirements, kind: InstanceType) -> bool:
     if not requirements.get(names.INSTANCE_TYPE).allows(kind.name):
         return False
-    own = Requirements.of(kind.requirements)
+    own = type_labels(kind.requirements)
     return all(requirements.get(key).intersects(values) for key, values in own)
 
 
@@ -161,7 +161,7 @@ def _best_subnets(subnets: Iterable[Subnet]) -> dict[Zone, Subnet]:
 
 def _image(images: Iterable[Image], kind: InstanceType, requirements: Requirements) -> Image | None:
     """The newest image that fits the type and the claim; one that is not deprecated if there is any."""
-    described = Requirements.of(kind.requirements) & Requirements(
+    described = type_labels(kind.requirements) & Requirements(
         {key: values for key, values in requirements if key in (names.ARCH, names.OS)}
     )
     fitting = (image for image in images if _fits(image, described))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.requirements import Requirements, ValueSet
+from agent.core.requirements import Requirements, ValueSet, type_labels
 from agent.core.templates import Template
 from agent.model import names
 from agent.model.ec2 import InstanceType, Offering
@@ -123,7 +123,7 @@ def index(number: int, template: Template, columns: Sequence[Column]) -> ColumnL
     tables: defaultdict[str, defaultdict[ValueSet, int]] = defaultdict(lambda: defaultdict(int))
     for kind in template.types:
         mask = own.by_type.get(kind.name, 0)
-        for key, values in Requirements.of(kind.requirements):
+        for key, values in type_labels(kind.requirements):
             tables[key][values] |= mask
     by_key = {key: list(table.items()) for key, table in tables.items()}
     mentioned = {key: union(mask for _, mask in table) for key, table in by_key.items()}

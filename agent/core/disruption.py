@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from agent.core.budgets import allowed_disruptions
+from agent.core.budgets import allowed_disruptions, next_change
 from agent.core.pods import is_reschedulable, protected_until
 from agent.core.world import World
 from agent.model import names
@@ -55,10 +55,11 @@ def empty_nodes(world: World, occupied: frozenset[str]) -> Found:
     blocked: list[Blocked] = []
     times: list[datetime] = []
     spent: defaultdict[PoolName, int] = defaultdict(int)
+    counts = _counts(world)
     for claim, node, pool in sorted(_empty(world, occupied), key=lambda e: (e[2].name, e[0].meta.name)):
         hold = _held(world, claim, node, pool)
         if hold is None:
-            hold = _over_budget(world, pool, spent[pool.name])
+            hold = _over_budget(world, pool, counts.get(pool.name, (0, 0)), spent[pool.name])
         if hold is not None:
             blocked.append(Blocked(node.name, "Empty", hold.blocker, hold.message))
             times += [hold.until] if hold.until is not None else []
@@ -72,6 +73,7 @@ def empty_nodes(world: World, occupied: frozenset[str]) -> Found:
 
 def _empty(world: World, occupied: frozenset[str]) -> list[tuple[NodeClaim, Node, NodePool]]:
     found = []
+    occupied |= {p.nominated_node for p in world.snapshot.pods if p.nominated_node is not None and p.node_name is None}
     for claim in world.snapshot.claims:
         node, pool = world.node_of(claim), world.pool.get(claim.pool) if claim.pool is not None else None
         if node is None or pool is None or pool.faults or pool.meta.deleted_at is not None or pool.replicas is not None:
@@ -90,12 +92,13 @@ def _empty(world: World, occupied: frozenset[str]) -> list[tuple[NodeClaim, Node
 def _held(world: World, claim: NodeClaim, node: Node, pool: NodePool) -> _Hold | None:
     """What keeps an empty node, by name."""
     now = world.snapshot.now
-    if node.meta.annotations.get(names.DO_NOT_DISRUPT) == "true":
+    if "true" in (o.annotations.get(names.DO_NOT_DISRUPT) for o in (node.meta, claim.meta)):
         return _Hold(f"Node {node.name}", f"node {node.name} is annotated {names.DO_NOT_DISRUPT}")
     for pod in world.pods_on.get(node.name, ()):
         until = protected_until(pod, now)
         if until is not None:
-            return _Hold(f"Pod {pod.key}", f"pod {pod.key} is annotated {names.DO_NOT_DISRUPT}")
+            ends = None if until == datetime.max.replace(tzinfo=now.tzinfo) else until
+            return _Hold(f"Pod {pod.key}", f"pod {pod.key} is annotated {names.DO_NOT_DISRUPT}", ends)
     if pool.consolidate_after_seconds is None:
         return _Hold(f"NodePool {pool.name}", f"NodePool {pool.name} has consolidateAfter: Never")
     since = _idle_since(claim)
@@ -113,17 +116,26 @@ def _idle_since(claim: NodeClaim) -> datetime | None:
     return max((t for t in times if t is not None), default=None)
 
 
-def _over_budget(world: World, pool: NodePool, spent: int) -> _Hold | None:
-    total = going = 0
+def _counts(world: World) -> dict[PoolName, tuple[int, int]]:
+    """Per pool: its initialised nodes, and those of them that are on their way out or not Ready (rule 21.3)."""
+    counts: dict[PoolName, tuple[int, int]] = {}
     for claim in world.snapshot.claims:
-        if claim.pool != pool.name or not claim.is_true("Initialized") or claim.is_true("InstanceTerminating"):
+        if claim.pool is None or not claim.is_true("Initialized") or claim.is_true("InstanceTerminating"):
             continue
-        total += 1
-        node = world.node_of(claim)
-        # What is under way counts although it shows nowhere yet: it may be this very disruption.
-        leaving = claim.meta.deleted_at is not None or claim.is_true("DisruptionReason")
-        leaving = leaving or claim.name in world.snapshot.busy
-        if leaving or node is None or node.ready != "True" or node.has_taint(names.DISRUPTED_TAINT):
-            going += 1
+        total, going = counts.get(claim.pool, (0, 0))
+        counts[claim.pool] = (total + 1, going + _is_going(world, claim))
+    return counts
+
+
+def _is_going(world: World, claim: NodeClaim) -> bool:
+    # What is under way counts although it shows nowhere yet: it may be this very disruption.
+    if claim.meta.deleted_at is not None or claim.is_true("DisruptionReason") or claim.name in world.snapshot.busy:
+        return True
+    node = world.node_of(claim)
+    return node is None or node.ready != "True" or node.has_taint(names.DISRUPTED_TAINT)
+
+
+def _over_budget(world: World, pool: NodePool, counts: tuple[int, int], spent: int) -> _Hold | None:
+    total, going = counts
     allowed, sentence = allowed_disruptions(pool, "Empty", world.snapshot.now, total, going + spent)
-    return None if allowed > 0 else _Hold(f"NodePool {pool.name}", sentence)
+    return None if allowed > 0 else _Hold(f"NodePool {pool.name}", sentence, next_change(pool, world.snapshot.now))

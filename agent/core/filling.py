@@ -1,5 +1,6 @@
 """Filling one node of a given column so that no dimension runs out long before the others."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,8 +12,9 @@ from agent.core.space import Vector
 _CHUNK: Final = 8
 """An eighth of what would fit is added at a time: one by one packs no better and takes longer."""
 
-Lists = tuple[tuple[int, ...], ...]
-"""Per dimension: the demands that take the largest share of it, largest first."""
+Lists = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+"""Per dimension: the demands that take a larger share of it than of any other, largest first, and what each takes of
+it, as negative amounts, so that they ascend."""
 
 
 @dataclass(slots=True)
@@ -40,15 +42,17 @@ class Filling:
         targets = tuple(room * share / largest for room, share in zip(net, shares, strict=True))
         return cls(problem, column, left, targets, [0] * len(net), {}, Requirements(), -1, -1)
 
-    def put(self, number: int, most: int) -> int:
-        """Add up to ``most`` pods of a demand; 0 when none may join."""
-        demand, net = self.problem.demands[number], self.problem.space.nets[self.column]
-        count = min(most, self.left[number] - self.taken.get(number, 0))
-        for used, amount, room in zip(self.used, demand.amounts, net, strict=True):
-            if amount:
-                count = min(count, (room - used) // amount)
+    def put(self, number: int) -> int:
+        """Add some pods of a demand; 0 when none may join."""
+        count = self.left[number] - self.taken.get(number, 0)
         if count <= 0:
             return 0
+        demand, net = self.problem.demands[number], self.problem.space.nets[self.column]
+        for used, amount, room in zip(self.used, demand.amounts, net, strict=True):
+            if amount:
+                if amount > room - used:
+                    return 0
+                count = min(count, (room - used) // amount)
         chunk = max(1, count // _CHUNK)
         custom, allowed = self.problem.joined(self.custom, demand.custom) if self.taken else (demand.custom, -1)
         mask = self.mask & demand.mask & allowed
@@ -66,16 +70,24 @@ class Filling:
 
     def fill(self, lists: Lists) -> None:
         """Add pods until none of the listed ones fits, each time from the dimension that lags behind most."""
+        net = self.problem.space.nets[self.column]
         at = [0] * len(lists)
-        while any(place < len(own) for place, own in zip(at, lists, strict=True)):
-            lags = sorted(
-                (self.used[d] / target if (target := self.targets[d]) else 1.0, d)
-                for d, own in enumerate(lists)
-                if at[d] < len(own)
-            )
-            dimension = lags[0][1]
-            if not self.put(lists[dimension][at[dimension]], self.left[lists[dimension][at[dimension]]]):
-                at[dimension] += 1
+        lagging = [d for d, (numbers, _) in enumerate(lists) if numbers]
+        while lagging:
+            dimension = min(lagging, key=self._share)
+            numbers, taken = lists[dimension]
+            # What took too much once takes too much ever after: room only shrinks.
+            place = bisect_left(taken, self.used[dimension] - net[dimension], at[dimension])
+            while place < len(numbers) and not self.put(numbers[place]):
+                place += 1
+            at[dimension] = place
+            if place == len(numbers):
+                lagging.remove(dimension)
+
+    def _share(self, dimension: int) -> float:
+        """How much of what a dimension shall hold it holds."""
+        target = self.targets[dimension]
+        return self.used[dimension] / target if target else 1.0
 
     def done(self) -> Bin:
         """The bin, which may become any column that holds what was put in."""
@@ -100,4 +112,11 @@ def lists_for(problem: Problem, column: int, numbers: Sequence[int]) -> Lists:
         shares = [amount / room if room else 0.0 for amount, room in zip(demand.amounts, net, strict=True)]
         dimension = max(range(len(shares)), key=lambda d: (shares[d], -d))
         sorted_[dimension].append((-shares[dimension], number))
-    return tuple(tuple(number for _, number in sorted(own)) for own in sorted_)
+    ordered = [[number for _, number in sorted(own)] for own in sorted_]
+    return tuple((tuple(own), tuple(-problem.demands[n].amounts[d] for n in own)) for d, own in enumerate(ordered))
+
+
+def remaining(lists: Lists, left: Sequence[int]) -> Lists:
+    """The lists without demands that have no pods left."""
+    kept = ([(n, a) for n, a in zip(numbers, taken, strict=True) if left[n]] for numbers, taken in lists)
+    return tuple((tuple(n for n, _ in own), tuple(a for _, a in own)) for own in kept)

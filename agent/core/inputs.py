@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,9 @@ from agent.model.names import ClassName, InstanceTypeName, PodKey, PoolName, Zon
 from agent.model.plan import Limits, Placement
 from agent.model.reasons import Refusal
 from agent.model.resources import ZERO, Resources
+
+PROMISED: Final = "joinery.sh/pods"
+"""On a NodeClaim: the pods that it was bought for, as a JSON list of ``namespace/name``."""
 
 
 class Pair(msgspec.Struct, frozen=True, gc=False):

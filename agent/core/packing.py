@@ -10,19 +10,23 @@ from dataclasses import dataclass, field
 
 from agent.core.bins import Bin, Demand, Problem, first_fit, merged
 from agent.core.buying import Buying, Purchase
+from agent.core.composing import compose
 from agent.core.inputs import PackingInput, PackingResult, PlannedLaunch
-from agent.core.refusing import no_pools, pool_refusal
+from agent.core.placing import place
+from agent.core.refusing import no_pools, refusal
 from agent.core.requirements import Requirements
-from agent.core.rooms import Room, rooms
+from agent.core.rooms import rooms
 from agent.core.shapes import Shape, shapes
-from agent.core.space import Space, build
+from agent.core.shop import Shop
+from agent.core.space import Space
 from agent.core.steered import Style, steered
-from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
+from agent.core.templates import Template, by_weight, template, unusable
 from agent.core.verifying import verify
 from agent.model.kubernetes import NodePool, Pod
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
+from agent.model.resources import Resources
 
 FEW_SHAPES = 24
 STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
@@ -60,7 +64,7 @@ def pack(asked: PackingInput) -> PackingResult:
     packing = _Packing(asked)
     grouped = shapes(known)
     packing.left = {n: list(shape.keys) for n, shape in enumerate(grouped)}
-    _use_rooms(packing, grouped)
+    packing.placements += place(rooms(asked), grouped, packing.left)
     buying = Buying.of(asked)
     for group in by_weight(asked.pools):
         _buy(packing, grouped, group, buying)
@@ -79,23 +83,6 @@ def pack(asked: PackingInput) -> PackingResult:
     return result
 
 
-def _use_rooms(packing: _Packing, grouped: Sequence[Shape]) -> None:
-    """First fit over the rooms in their order; a room's free amounts shrink as pods are promised to it."""
-    for room in rooms(packing.asked):
-        free = room.free
-        if any(amount < 0 for _, amount in free.items()):
-            continue
-        for number, shape in enumerate(grouped):
-            waiting = packing.left[number]
-            while waiting and shape.requests.fits_in(free) and room.accepts(shape):
-                packing.placements.append(_on(room, waiting.pop(0)))
-                free = free - shape.requests
-
-
-def _on(room: Room, pod: PodKey) -> Placement:
-    return Placement(pod, node=room.name) if room.is_node else Placement(pod, claim=room.name)
-
-
 def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...], buying: Buying) -> None:
     """Serve what has no place yet from pools of one weight."""
     waiting = [n for n, keys in packing.left.items() if keys]
@@ -105,30 +92,19 @@ def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...
     for pool in group:
         reason = unusable(pool, packing.asked)
         if reason is None:
-            usable.append(pool)
+            usable.append(template(pool, packing.asked.instance_types.get(pool.node_class, ())))
             continue
         for n in waiting:
             packing.why[n].append((pool.name, reason))
-    if not usable:
+    if not usable or not packing.asked.launch:
         return
-    if not packing.asked.launch:
-        return
+    shop = Shop(packing.asked, tuple(usable), tuple(shape.requests for shape in grouped))
     for _ in range(ROUNDS):
         # Types that a limit forbids are left out from the start, so that the rest is packed on those it allows.
-        if not _round(packing, _space(packing, grouped, usable, buying), grouped, buying):
+        if buying.brake() is not None or not _round(packing, shop.within(buying), grouped, buying):
             break
     if any(packing.left.values()):
-        _explain(packing, grouped, _space(packing, grouped, usable, None), buying)
-
-
-def _space(packing: _Packing, grouped: Sequence[Shape], usable: Sequence[NodePool], buying: Buying | None) -> Space:
-    """What may be bought from the pools; with ``buying`` only types that still fit within the limits."""
-    templates = [template(pool, packing.asked.instance_types.get(pool.node_class, ())) for pool in usable]
-    if buying is not None:
-        templates = [buying.within_limits(own) for own in templates]
-    sizes = [grouped[n].requests for n, keys in packing.left.items() if keys]
-    errors = [e for e in packing.asked.capacity_errors if e.until > packing.asked.now]
-    return build(templates, errors, daemon_pods(packing.asked), sizes)
+        _explain(packing, grouped, shop, buying)
 
 
 def _round(packing: _Packing, space: Space, grouped: Sequence[Shape], buying: Buying) -> bool:
@@ -140,7 +116,7 @@ def _round(packing: _Packing, space: Space, grouped: Sequence[Shape], buying: Bu
     bins = _cheapest(problem)
     purchases = buying.choose(space, bins)
     for purchase in purchases:
-        _take(packing, problem, purchase, buying)
+        _take(packing, problem, purchase)
     return bool(purchases) and len(purchases) < len(bins)
 
 
@@ -195,7 +171,7 @@ def _ceiling(space: Space, share: float) -> int:
     return sum(1 << i for i, c in enumerate(space.columns) if c.price <= limit) & space.every
 
 
-def _take(packing: _Packing, problem: Problem, purchase: Purchase, buying: Buying) -> None:
+def _take(packing: _Packing, problem: Problem, purchase: Purchase) -> None:
     """Give a launch its pods and write down what its claim will say."""
     pods: list[PodKey] = []
     asked = purchase.found.custom
@@ -206,24 +182,20 @@ def _take(packing: _Packing, problem: Problem, purchase: Purchase, buying: Buyin
         del waiting[:count]
         both = asked & demand.asked
         asked = asked if both.conflict is not None else both
-    launch = buying.launch(problem.space, purchase, asked, (len(packing.launches), tuple(sorted(pods))))
+    space = problem.space
+    amounts = Resources.of(dict(zip(space.dimensions, purchase.found.used, strict=True)))
+    launch = compose(packing.asked, space, purchase.mask, (amounts, asked), (len(packing.launches), sorted(pods)))
     packing.launches.append(launch)
     packing.placements += [Placement(key, launch=launch.id) for key in pods]
 
 
-def _explain(packing: _Packing, grouped: Sequence[Shape], space: Space, buying: Buying) -> None:
+def _explain(packing: _Packing, grouped: Sequence[Shape], shop: Shop, buying: Buying) -> None:
     """Say per pool why what is still without a place got none from it."""
     for n, keys in packing.left.items():
         if not keys:
             continue
-        for number, own in enumerate(space.templates):
-            reason = pool_refusal(space, number, grouped[n], packing.asked) or buying.held_back(space, number)
-            packing.why[n].append((own.pool.name, reason or _no_room(space, number)))
-
-
-def _no_room(space: Space, number: int) -> Reason:
-    name = space.templates[number].pool.name
-    return Reason("FailedScheduling", f"NodePool {name} could serve it, but its pods cannot be placed together")
+        for number, own in enumerate(shop.templates):
+            packing.why[n].append((own.pool.name, refusal(shop, number, grouped[n], buying)))
 
 
 def _refusals(packing: _Packing) -> list[Refusal]:

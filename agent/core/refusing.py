@@ -1,13 +1,20 @@
 """Why a pool does not serve a pod: the constraint, or the pair of them, that leaves no instance type, with counts."""
 
+from collections.abc import Sequence
+
+from agent.core.buying import Buying
+from agent.core.columns import union
+from agent.core.composing import distinct
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
-from agent.core.requirements import Requirements
+from agent.core.requirements import Requirements, normalized
 from agent.core.shapes import Shape
-from agent.core.space import Space
+from agent.core.shop import Shop
+from agent.core.space import Space, bits
 from agent.core.taints import describe
 from agent.model import names
-from agent.model.kubernetes import Requirement
+from agent.model.ec2 import CapacityError
+from agent.model.kubernetes import NodePool, Requirement
 from agent.model.reasons import Reason
 
 
@@ -18,13 +25,45 @@ def no_pools(asked: PackingInput) -> Reason:
     return Reason("FailedScheduling", "there is no NodePool; apply one that says what may be bought")
 
 
-def pool_refusal(space: Space, number: int, shape: Shape, asked: PackingInput) -> Reason | None:
+def refusal(shop: Shop, number: int, shape: Shape, buying: Buying) -> Reason:
+    """Why the pool of a template has no node for pods of the shape."""
+    space, asked = shop.all(), shop.asked
+    found = _incompatible(space, number, shape)
+    if found is not None:
+        errors = [e for e in asked.capacity_errors if e.until > asked.now]
+        if errors and _incompatible(shop.unrefused(), number, shape) is None:
+            return _refused_by_ec2(space.templates[number].pool, errors)
+        return found
+    serving = _serving(space, number, shape)
+    held = buying.held_back(space, number, serving)
+    if held is not None:
+        return held
+    within = shop.within(buying)
+    uniform = _too_uniform(space, number, serving)
+    if uniform is not None:
+        return Reason("NoCompatibleInstanceTypes", f"{uniform}; lower minValues or allow more types")
+    uniform = _too_uniform(within, number, _serving(within, number, shape))
+    if uniform is not None:
+        return Reason("LimitExceeded", f"{uniform} within spec.limits; raise them or lower minValues")
+    name = space.templates[number].pool.name
+    return Reason("FailedScheduling", f"NodePool {name} could serve it, but its pods cannot be placed together")
+
+
+def _serving(space: Space, number: int, shape: Shape) -> int:
+    """The columns of the pool that would hold a pod of the shape."""
+    fitting = space.fits(space.vector(shape.requests)) & space.members[number]
+    return union(space.select(alternative, fitting) for alternative in shape.alternatives)
+
+
+def _incompatible(space: Space, number: int, shape: Shape) -> Reason | None:
     """Why no column of the template takes a pod of the shape; None: some would."""
     pool = space.templates[number].pool
     taint = shape.repelled_by(pool.taints)
     if taint is not None:
         sentence = f"NodePool {pool.name} has the taint {describe(taint)}, which the pod does not tolerate"
         return Reason("FailedScheduling", sentence)
+    if not shape.alternatives:
+        return Reason("FailedScheduling", "the pod's nodeSelector and node affinity contradict each other")
     total = len(space.templates[number].types)
     if not total:
         sentence = (
@@ -33,25 +72,36 @@ def pool_refusal(space: Space, number: int, shape: Shape, asked: PackingInput) -
         return Reason("NoCompatibleInstanceTypes", sentence)
     members = space.members[number]
     if not members:
-        return _empty_pool(space, number, asked)
+        wanted = ", ".join(_text(r) for r in pool.requirements)
+        sentence = f"of {total} instance types none satisfies its requirements ({wanted})"
+        return Reason("NoCompatibleInstanceTypes", f"NodePool {pool.name}: {sentence}")
     sentences = [_narrowing(space, members, total, alternative, shape) for alternative in shape.alternatives]
-    if not sentences or any(s is None for s in sentences):
+    if any(s is None for s in sentences):
         return None
     return Reason("FailedScheduling", f"NodePool {pool.name}: {sentences[0]}")
 
 
-def _empty_pool(space: Space, number: int, asked: PackingInput) -> Reason:
+def _refused_by_ec2(pool: NodePool, errors: Sequence[CapacityError]) -> Reason:
+    codes = ", ".join(sorted({e.code for e in errors if e.code})) or "no capacity"
+    until = max(e.until for e in errors)
+    sentence = (
+        f"EC2 refused the last offerings that would serve ({codes}); they are tried again from {until:%H:%M:%S} UTC"
+    )
+    return Reason("InsufficientCapacity", f"NodePool {pool.name}: {sentence}")
+
+
+def _too_uniform(space: Space, number: int, serving: int) -> str | None:
+    """Fewer values of a label than minValues asks are left among the types that hold the pod."""
     pool = space.templates[number].pool
-    total = len(space.templates[number].types)
-    short = [e for e in asked.capacity_errors if e.until > asked.now]
-    if short:
-        codes = ", ".join(sorted({e.code for e in short if e.code})) or "no capacity"
-        until = max(e.until for e in short)
-        sentence = f"EC2 refused its last offerings ({codes}); they are tried again from {until:%H:%M:%S} UTC"
-        return Reason("InsufficientCapacity", f"NodePool {pool.name}: {sentence}")
-    wanted = ", ".join(_text(r) for r in pool.requirements)
-    sentence = f"of {total} instance types none satisfies its requirements ({wanted})"
-    return Reason("NoCompatibleInstanceTypes", f"NodePool {pool.name}: {sentence}")
+    columns = [space.columns[i] for i in bits(serving)]
+    for entry in pool.requirements:
+        there = len(distinct(normalized(entry.key), columns)) if entry.min_values is not None else 0
+        if entry.min_values is not None and there < entry.min_values:
+            return (
+                f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and the types that "
+                f"hold the pod have {there}"
+            )
+    return None
 
 
 def _narrowing(space: Space, members: int, total: int, asked: Requirements, shape: Shape) -> str | None:
@@ -65,9 +115,9 @@ def _narrowing(space: Space, members: int, total: int, asked: Requirements, shap
         if fewer != left:
             written = " and ".join(_text(r) for r in values.requirements(key)) or f"without {key}"
             chain.append(f"{space.types(fewer)} with {written}")
+        if not fewer:
+            return " → ".join(chain) + f"; drop it from the pod, or let the NodePool have nodes with {key}"
         left = fewer
-        if not left:
-            return " → ".join(chain)
     return _by_size(space, left, chain, shape)
 
 
@@ -79,9 +129,10 @@ def _by_size(space: Space, left: int, chain: list[str], shape: Shape) -> str | N
         fewer = left & space.fits_one(dimension, amount)
         if fewer != left:
             chain.append(f"{space.types(fewer)} with {name} ≥ {format_amount(name, amount)} free for pods")
+        if not fewer:
+            most = format_amount(name, max(space.nets[i][dimension] for i in bits(left)))
+            return " → ".join(chain) + f"; the most that these have is {most}: ask for less, or allow larger types"
         left = fewer
-        if not left:
-            return " → ".join(chain)
     return None
 
 

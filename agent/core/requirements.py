@@ -24,28 +24,9 @@ NORMALIZED: Final[Mapping[str, str]] = {
 }
 """Other spellings of the same label: Kubernetes' beta names, and the EBS driver's name of the zone."""
 
-_INSTANCE_LABELS: Final = (
-    *("category", "generation", "family", "size", "capability-flex", "tenancy", "hypervisor"),
-    *("cpu", "cpu-manufacturer", "cpu-sustained-clock-speed-mhz", "memory", "local-nvme"),
-    *("ebs-bandwidth", "network-bandwidth", "encryption-in-transit-supported"),
-    *("gpu-name", "gpu-manufacturer", "gpu-count", "gpu-memory"),
-    *("accelerator-name", "accelerator-manufacturer", "accelerator-count"),
-)
-WELL_KNOWN: Final = frozenset(
-    {
-        names.NODEPOOL,
-        names.ZONE,
-        names.REGION,
-        names.INSTANCE_TYPE,
-        names.ARCH,
-        names.OS,
-        names.CAPACITY_TYPE,
-        "node.kubernetes.io/windows-build",
-        "topology.k8s.aws/zone-id",
-    }
-    | {f"karpenter.k8s.aws/instance-{label}" for label in _INSTANCE_LABELS}
-)
-"""Labels that the instance decides: a pod may ask for them although no pool mentions them."""
+
+MAX_LABEL: Final = 63
+"""Characters of a label value."""
 
 
 class ValueSet(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +70,7 @@ class ValueSet(msgspec.Struct, frozen=True, gc=False):
             return min(self.members, default=None)
         if self.absent:
             return None
-        number = self.at_least if self.at_least is not None else min(0, self.at_most or 0)
+        number = self.at_least or 0
         while str(number) in self.members:
             number += 1
         return str(number) if self._within(str(number)) else None
@@ -122,7 +103,15 @@ class ValueSet(msgspec.Struct, frozen=True, gc=False):
 
     def intersects(self, other: "ValueSet") -> bool:
         """Whether anything, a missing label included, satisfies both."""
-        return not (self & other).is_empty
+        if self.absent and other.absent:
+            return True
+        if not self.complement:
+            return any(other.allows(value) for value in self.members)
+        if not other.complement:
+            return any(self.allows(value) for value in other.members)
+        least = _tighter(max, self.at_least, other.at_least)
+        most = _tighter(min, self.at_most, other.at_most)
+        return least is None or most is None or least <= most
 
     def distinct(self) -> frozenset[str]:
         """The values themselves where they are listed; empty where they are not."""
@@ -246,17 +235,21 @@ def value_set(entry: Requirement) -> ValueSet:
             return ValueSet(complement=True, min_values=wanted)
         case "DoesNotExist":
             return ValueSet(absent=True, min_values=wanted)
-    bound = _integer(entry.values[0]) if len(entry.values) == 1 else None
+    bound = _bound(entry.values)
     if bound is None:
         return ValueSet(min_values=wanted)
-    match entry.operator:
-        case "Gt":
-            return ValueSet(complement=True, at_least=bound + 1, min_values=wanted)
-        case "Gte":
-            return ValueSet(complement=True, at_least=bound, min_values=wanted)
-        case "Lt":
-            return ValueSet(complement=True, at_most=bound - 1, min_values=wanted)
-    return ValueSet(complement=True, at_most=bound, min_values=wanted)
+    if entry.operator in {"Gt", "Gte"}:
+        # A label value never starts with a minus sign, so that no integer below zero has to be told apart.
+        least = max(bound + (entry.operator == "Gt"), 0)
+        return ValueSet(complement=True, at_least=least, min_values=wanted)
+    most = bound - (entry.operator == "Lt")
+    return ValueSet(complement=True, at_most=most, min_values=wanted) if most >= 0 else ValueSet(min_values=wanted)
+
+
+@lru_cache(maxsize=4096)
+def type_labels(written: tuple[Requirement, ...]) -> Requirements:
+    """What an instance type says of its nodes: read once, because every decision asks it of every type."""
+    return Requirements.of(written)
 
 
 def normalized(key: str) -> str:
@@ -290,5 +283,11 @@ def _tighter(pick: Callable[[int, int], int], one: int | None, other: int | None
     return pick(one, other)
 
 
+def _bound(values: tuple[str, ...]) -> int | None:
+    number = _integer(values[0].removeprefix("-")) if len(values) == 1 else None
+    return -number if number is not None and values[0].startswith("-") else number
+
+
 def _integer(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    """A non-negative integer of at most as many digits as a label value has characters."""
+    return int(text) if len(text) <= MAX_LABEL and text.isascii() and text.isdigit() else None

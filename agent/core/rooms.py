@@ -5,14 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.inputs import PackingInput, Pair
-from agent.core.requirements import Requirements, ValueSet, alternatives, normalized_labels
+import msgspec
+
+from agent.core.inputs import PROMISED, PackingInput, Pair
+from agent.core.requirements import Requirements, ValueSet, alternatives, normalized_labels, type_labels
 from agent.core.shapes import Shape
 from agent.core.taints import DAEMON_TOLERATIONS, UNSCHEDULABLE, lasting, tolerates
 from agent.core.templates import UNNAMED, daemon_pods
 from agent.model import names
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import Node, NodeClaim, Pod, Taint
+from agent.model.names import PodKey
 from agent.model.resources import ZERO, Resources
 
 _Daemon = tuple[Pod, tuple[Requirements, ...]]
@@ -31,6 +34,8 @@ class Room:
     """What its labels are, or can still become."""
     taints: tuple[Taint, ...]
     free: Resources
+    promised: tuple[PodKey, ...] = ()
+    """Pods that it was bought for."""
 
     def accepts(self, shape: Shape) -> bool:
         """Whether pods of the shape may run here whatever the node's labels turn out to be."""
@@ -106,7 +111,8 @@ def _of_node(node: Node, claim: NodeClaim | None, pods: Iterable[Pod], daemons: 
         if pod.is_daemon:
             running = running + pod.requests
     due = _load(described, taints, daemons)
-    return Room(node.name, True, not starting, described, taints, total - used - _positive(due - running))
+    free = total - used - _positive(due - running)
+    return Room(node.name, True, not starting, described, taints, free, promised_pods(claim))
 
 
 def _of_claim(claim: NodeClaim, types: Sequence[InstanceType], daemons: Sequence[_Daemon]) -> Room:
@@ -115,7 +121,16 @@ def _of_claim(claim: NodeClaim, types: Sequence[InstanceType], daemons: Sequence
     described = _with_types(described, types)
     due = _load(described, claim.taints, daemons)
     total = claim.allocatable if launched else claim.requests
-    return Room(claim.name, False, False, described, claim.taints, total - due)
+    return Room(claim.name, False, False, described, claim.taints, total - due, promised_pods(claim))
+
+
+def promised_pods(claim: NodeClaim | None) -> tuple[PodKey, ...]:
+    """The pods that a claim was bought for, as it was annotated then; an unreadable annotation promises nothing."""
+    text = claim.meta.annotations.get(PROMISED) if claim is not None else None
+    try:
+        return msgspec.json.decode(text, type=tuple[PodKey, ...]) if text else ()
+    except msgspec.DecodeError:
+        return ()
 
 
 def _with_types(described: Requirements, types: Sequence[InstanceType]) -> Requirements:
@@ -127,7 +142,7 @@ def _with_types(described: Requirements, types: Sequence[InstanceType]) -> Requi
         (names.CAPACITY_TYPE, frozenset[str](o.capacity_type for t in possible for o in t.offerings)),
     ):
         merged[key] = ValueSet(values)
-    tables = [Requirements.of(t.requirements).by_key for t in possible]
+    tables = [type_labels(t.requirements).by_key for t in possible]
     for key in sorted({key for table in tables for key in table}):
         sets = [table.get(key, ValueSet(absent=True)) for table in tables]
         if any(s.complement for s in sets):

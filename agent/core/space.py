@@ -6,7 +6,7 @@ become is one AND, and the cheapest of a set is its lowest bit.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.core.catalog import is_allowed, is_exhausted
@@ -14,11 +14,14 @@ from agent.core.columns import Column, ColumnLabels, index, union
 from agent.core.requirements import Requirements, alternatives
 from agent.core.taints import tolerates
 from agent.core.templates import Template
+from agent.model import names
 from agent.model.ec2 import CapacityError
 from agent.model.kubernetes import Pod
 from agent.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, ZERO, Resources
 
 BASE_DIMENSIONS = (CPU, MEMORY, PODS, EPHEMERAL_STORAGE)
+BOUGHT = (names.ZONE, names.CAPACITY_TYPE)
+"""Labels that the offering decides."""
 Vector = tuple[int, ...]
 
 
@@ -31,8 +34,10 @@ class Space:
     dimensions: tuple[str, ...]
     nets: tuple[Vector, ...]
     """What pods can have of each column: allocatable less the DaemonSets that will run there."""
+    daemons: tuple[int, ...]
+    """Per column: the DaemonSets that will run there, as bits."""
     loads: tuple[Resources, ...]
-    """Per column: what the DaemonSets that will run there ask together."""
+    """What a pod of each DaemonSet asks."""
     every: int
     members: tuple[int, ...]
     """Per template: its columns."""
@@ -84,6 +89,11 @@ class Space:
         open_keys = {key for key, _ in asked if any(not labels.decides(key) for labels in self._labels)}
         return Requirements({key: values for key, values in asked if key in open_keys})
 
+    def load(self, mask: int) -> Resources:
+        """What all the DaemonSets ask that run on any of these columns."""
+        running = union(self.daemons[i] for i in bits(mask))
+        return sum((self.loads[d] for d in bits(running)), start=ZERO)
+
     def values(self, mask: int, key: str) -> frozenset[str]:
         """The values of a label that there are among these columns."""
         return frozenset(value for labels in self._labels for value in labels.values(mask, key))
@@ -124,37 +134,44 @@ def build(
         key=_order(templates),
     )
     labels = [index(number, template, columns) for number, template in enumerate(templates)]
-    kept = union(own.matching(own.template.base) for own in labels)
-    columns = [column for i, column in enumerate(columns) if kept >> i & 1]
-    labels = [index(number, template, columns) for number, template in enumerate(templates)]
     extra = sorted({name for resources in asked for name, _ in resources.extended})
-    loads = _loads(labels, daemons, len(columns))
-    return _sized(tuple(columns), labels, loads, (*BASE_DIMENSIONS, *extra))
+    return _sized(tuple(columns), labels, daemons, (*BASE_DIMENSIONS, *extra))
 
 
 def _sized(
-    columns: tuple[Column, ...], labels: list[ColumnLabels], loads: list[Resources], names_: tuple[str, ...]
+    columns: tuple[Column, ...], labels: list[ColumnLabels], daemons: Sequence[Pod], dimensions: tuple[str, ...]
 ) -> Space:
-    nets = []
-    every = 0
-    for i, (column, load) in enumerate(zip(columns, loads, strict=True)):
-        net = column.type.allocatable - load
-        nets.append(tuple(net.amount(name) for name in names_))
-        if all(amount >= 0 for _, amount in net.items()):
-            every |= 1 << i
-    steps = tuple(_steps([net[d] for net in nets], every) for d in range(len(names_)))
-    members = tuple(own.every & every for own in labels)
+    allowed = union(own.matching(own.template.base) for own in labels)
+    present = _present(labels, daemons, len(columns))
+    known: dict[tuple[str, int, int], Vector | None] = {}
+    nets, every = [], 0
+    for i, (column, running) in enumerate(zip(columns, present, strict=True)):
+        key = (column.type.name, column.template, running)
+        if key not in known:
+            load = sum((daemons[d].requests for d in bits(running)), start=ZERO)
+            known[key] = _net(column.type.allocatable - load, dimensions)
+        net = known[key]
+        nets.append(net or (0,) * len(dimensions))
+        every |= (net is not None) << i
+    every &= allowed
     return Space(
-        tuple(own.template for own in labels),
-        columns,
-        names_,
-        tuple(nets),
-        tuple(loads),
-        every,
-        members,
-        tuple(labels),
-        steps,
+        templates=tuple(own.template for own in labels),
+        columns=columns,
+        dimensions=dimensions,
+        nets=tuple(nets),
+        daemons=tuple(present),
+        loads=tuple(daemon.requests for daemon in daemons),
+        every=every,
+        members=tuple(own.every & every for own in labels),
+        _labels=tuple(labels),
+        _steps=tuple(_steps([net[d] for net in nets], every) for d in range(len(dimensions))),
     )
+
+
+def _net(room: Resources, dimensions: tuple[str, ...]) -> Vector | None:
+    """The room of a node as a vector; None where not even the DaemonSets fit (Karpenter's rule 9.2)."""
+    amounts = dict(room.items())
+    return None if any(a < 0 for a in amounts.values()) else tuple(amounts.get(name, 0) for name in dimensions)
 
 
 def _order(templates: Sequence[Template]) -> Callable[[Column], tuple[int, str, str, str, str]]:
@@ -165,24 +182,26 @@ def _order(templates: Sequence[Template]) -> Callable[[Column], tuple[int, str, 
     return key
 
 
-def _loads(labels: Sequence[ColumnLabels], daemons: Sequence[Pod], count: int) -> list[Resources]:
-    """What the DaemonSets that will run on each column ask together."""
+def _present(labels: Sequence[ColumnLabels], daemons: Sequence[Pod], count: int) -> list[int]:
+    """Per column: which DaemonSets will run on its nodes, as bits."""
     present = [0] * count
     for number, daemon in enumerate(daemons):
         for own in labels:
             if tolerates(daemon.tolerations, own.template.pool.taints):
-                reach = union(own.matching(alternative) for alternative in alternatives(daemon))
-                # A zone is not known before the launch, so a DaemonSet of one zone counts on the whole type.
-                for i in bits(union(own.by_type[name] for name in sorted(_names(own, reach)))):
+                for i in bits(union(_reach(own, alternative) for alternative in alternatives(daemon))):
                     present[i] |= 1 << number
-    sums: dict[int, Resources] = {}
-    for key in set(present):
-        sums[key] = sum((daemons[i].requests for i in bits(key)), start=ZERO)
-    return [sums[key] for key in present]
+    return present
 
 
-def _names(own: ColumnLabels, reach: int) -> Collection[str]:
-    return [name for name, mask in own.by_type.items() if mask & reach]
+def _reach(own: ColumnLabels, asked: Requirements) -> int:
+    """Columns whose nodes a DaemonSet may run on.
+
+    Which offering a launch ends up with is not known before, so one that asks for a zone counts on every column of a
+    pool that allows the zone.
+    """
+    if any(not own.template.base.get(key).intersects(asked.get(key)) for key in BOUGHT):
+        return 0
+    return own.matching(asked.without(BOUGHT))
 
 
 def _steps(amounts: Sequence[int], every: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.core.bins import Bin, Problem
-from agent.core.filling import Filling, Lists, lists_for
+from agent.core.filling import Filling, Lists, lists_for, remaining
 from agent.core.space import Vector, bits, cheapest
 from agent.core.weights import worth
 
@@ -38,6 +38,18 @@ class _State:
     """Per demand: the columns that hold one pod of it."""
     efficient: dict[int, tuple[int, ...]] = field(default_factory=dict)
     lists: dict[tuple[int, int], Lists] = field(default_factory=dict)
+    short: dict[tuple[int, int], tuple[int, Lists]] = field(default_factory=dict)
+    """The lists without exhausted demands, and how many demands there were then."""
+
+    def listed(self, column: int, key: int, numbers: Sequence[int]) -> Lists:
+        """Which demands a column can take, of a group or of all."""
+        if (column, key) not in self.lists:
+            self.lists[column, key] = lists_for(self.problem, column, numbers)
+        alive = sum(1 for count in self.left if count)
+        held = self.short.get((column, key))
+        if held is None or held[0] != alive:
+            held = self.short[column, key] = (alive, remaining(self.lists[column, key], self.left))
+        return held[1]
 
 
 def steered(problem: Problem, style: Style) -> tuple[Bin, ...]:
@@ -101,13 +113,11 @@ def _fill(state: _State, column: int, group: tuple[tuple[int, ...], int], first:
     members, mask = group
     head, total = first
     filling = Filling.begin(state.problem, column, state.left, total)
-    filling.put(head, 1)
+    filling.put(head)
     if not filling.taken:
         return Bin(0, 0, state.problem.empty, ())
     for key, numbers in ((mask, members), (-1, range(len(state.problem.demands)))):
-        if (column, key) not in state.lists:
-            state.lists[column, key] = lists_for(state.problem, column, numbers)
-        filling.fill(state.lists[column, key])
+        filling.fill(state.listed(column, key, numbers))
     return filling.done()
 
 

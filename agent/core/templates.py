@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from agent.core.inputs import PackingInput
-from agent.core.requirements import Requirements, normalized_labels
+from agent.core.requirements import Requirements, normalized, normalized_labels
 from agent.model import names
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import DaemonSet, NodePool, Pod, Requirement
@@ -27,6 +27,8 @@ class Template(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     types: tuple[InstanceType, ...]
     """All of the class, by name; not all satisfy ``base``."""
+    mentioned: frozenset[str]
+    """Labels that some type of the class has, so that the instance decides them."""
 
 
 def template(pool: NodePool, types: tuple[InstanceType, ...]) -> Template:
@@ -35,7 +37,8 @@ def template(pool: NodePool, types: tuple[InstanceType, ...]) -> Template:
     every = Requirements.from_labels(labels | {names.REGISTERED: "true", names.INITIALIZED: "true"})
     host = Requirements.of([Requirement(names.HOSTNAME, "In", (UNNAMED,))])
     ordered = tuple(sorted(types, key=lambda t: t.name))
-    return Template(pool, Requirements.of(pool.requirements) & every & host, labels, ordered)
+    mentioned = frozenset(normalized(entry.key) for kind in types for entry in kind.requirements)
+    return Template(pool, Requirements.of(pool.requirements) & every & host, labels, ordered, mentioned)
 
 
 def by_weight(pools: tuple[NodePool, ...]) -> tuple[tuple[NodePool, ...], ...]:
@@ -107,7 +110,9 @@ def _sized(daemonset: DaemonSet, running: Pod | None) -> Pod:
     requests = daemonset.template.requests if running is None else running.requests
     if not requests.pods:
         requests = requests + Resources(pods=1)
-    return msgspec.structs.replace(daemonset.template, meta=daemonset.meta, requests=requests)
+    return msgspec.structs.replace(
+        daemonset.template, meta=daemonset.meta, requests=requests, owner_kind="DaemonSet", owner_uid=daemonset.meta.uid
+    )
 
 
 def _age(pod: Pod) -> tuple[float, str]:

@@ -1,14 +1,25 @@
 """An exact check of every answer before it leaves, written without the structures that made it."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
-from agent.core.inputs import PackingInput, PackingResult, PlannedLaunch
-from agent.core.requirements import Requirements, alternatives
-from agent.core.taints import untolerated
+from agent.core.catalog import is_allowed, is_exhausted
+from agent.core.inputs import PackingInput, PackingResult, Pair, PlannedLaunch
+from agent.core.requirements import ABSENT, Requirements, ValueSet, alternatives, normalized_labels, type_labels
+from agent.core.taints import lasting, untolerated
+from agent.core.templates import daemon_pods
 from agent.model import names
-from agent.model.kubernetes import Pod
-from agent.model.names import PodKey
+from agent.model.ec2 import InstanceType
+from agent.model.kubernetes import NodeClaim, Pod
+from agent.model.names import ClassName, PodKey
+from agent.model.plan import Placement
 from agent.model.resources import ZERO, Resources
+
+_LATER = {names.REGISTERED: "true", names.INITIALIZED: "true", names.HOSTNAME: "*"}
+"""Labels that a node gets once it is there; its host name is one that no pod can name."""
+
+_Memo = dict[tuple[str, object, bool], bool]
 
 
 class PlanInvalid(AssertionError):  # noqa: N818 - it is the plan that is invalid
@@ -16,73 +27,201 @@ class PlanInvalid(AssertionError):  # noqa: N818 - it is the plan that is invali
 
 
 def verify(asked: PackingInput, result: PackingResult) -> None:
-    """Check that every pod is answered once, that every launch holds its pods, and that limits hold.
+    """Check that every pod is answered once, fits where it is sent and may run there, and that limits hold.
 
     Raises:
         PlanInvalid: naming the pod, launch or limit.
     """
     pods = {p.key: p for p in asked.pods}
     _each_once(pods, result)
+    launches = _Launches(asked)
     for launch in result.launches:
-        _holds(asked, launch, [pods[key] for key in launch.pods])
+        launches.check(launch, [pods[key] for key in launch.pods])
+    _rooms_hold(asked, result.placements, pods)
     _within_limits(asked, result)
+    _within_brakes(asked, result)
 
 
 def _each_once(pods: dict[PodKey, Pod], result: PackingResult) -> None:
     answered = [p.pod for p in result.placements] + [r.pod for r in result.refusals] + list(result.waiting)
     if sorted(answered) != sorted(pods):
         raise PlanInvalid("a pod is answered twice, not at all, or was never asked about")
-    launched = [key for launch in result.launches for key in launch.pods]
-    if sorted(launched) != sorted(p.pod for p in result.placements if p.launch is not None):
+    launched = [(key, launch.id) for launch in result.launches for key in launch.pods]
+    if sorted(launched) != sorted((p.pod, p.launch) for p in result.placements if p.launch is not None):
         raise PlanInvalid("placements and launches name different pods")
+    if any((p.node is None) + (p.claim is None) + (p.launch is None) != 2 for p in result.placements):  # noqa: PLR2004
+        raise PlanInvalid("a pod is placed in more than one place, or in none")
 
 
-def _holds(asked: PackingInput, launch: PlannedLaunch, pods: list[Pod]) -> None:
-    """Whatever type the launch falls back to must hold the pods and satisfy what they require."""
-    name = f"launch {launch.id} of NodePool {launch.pool}"
-    types = {t.name: t for t in asked.instance_types.get(launch.node_class, ())}
-    needed = sum((p.requests if p.requests.pods else p.requests + Resources(pods=1) for p in pods), start=ZERO)
-    allowed = Requirements.of(launch.requirements)
-    for pod in pods:
-        if (taint := untolerated(pod.tolerations, launch.taints)) is not None:
-            raise PlanInvalid(f"{name}: pod {pod.key} does not tolerate {taint.key}")
-    for type_name in launch.instance_types:
-        kind = types.get(type_name)
-        if kind is None or not any(_offered(allowed, o.zone, o.capacity_type) for o in kind.offerings):
-            raise PlanInvalid(f"{name}: {type_name} is not offered as required")
-        if not needed.fits_in(kind.allocatable):
-            raise PlanInvalid(f"{name}: its pods do not fit on {type_name}")
-        described = Requirements.of(kind.requirements)
-        for pod in pods:
-            if not any(_possible(asked_of, described, allowed) for asked_of in alternatives(pod)):
-                raise PlanInvalid(f"{name}: pod {pod.key} may not run on {type_name}")
+class _Launches:
+    """Whatever type a launch falls back to must hold its pods and daemons, and be what its pods require."""
+
+    def __init__(self, asked: PackingInput) -> None:
+        self._types = {(name, t.name): t for name, listed in asked.instance_types.items() for t in listed}
+        self._errors = tuple(e for e in asked.capacity_errors if e.until > asked.now)
+        self._daemons = daemon_pods(asked)
+        self._allowed: defaultdict[object, _Memo] = defaultdict(dict)
+
+    def check(self, launch: PlannedLaunch, pods: Sequence[Pod]) -> None:
+        """Raise PlanInvalid when the launch does not hold what is promised."""
+        kinds = {_kind(pod): pod for pod in pods}
+        needed = sum((_requests(pod) for pod in pods), start=ZERO)
+        for pod in kinds.values():
+            if (taint := untolerated(pod.tolerations, launch.taints)) is not None:
+                raise PlanInvalid(f"launch {launch.id}: pod {pod.key} does not tolerate {taint.key}")
+        bought = Requirements.of(launch.requirements)
+        given = bought & Requirements.from_labels(launch.labels | _LATER)
+        daemons = [d for d in self._daemons if untolerated(d.tolerations, launch.taints) is None]
+        for type_name in launch.instance_types:
+            kind = self._types.get((launch.node_class, type_name))
+            if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
+                raise PlanInvalid(f"launch {launch.id}: {type_name} is not offered as required")
+            memo = self._allowed[launch.requirements]
+            for pod in kinds.values():
+                if not _may_run(kind, given, pod, memo):
+                    raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {type_name}")
+            load = sum((_requests(d) for d in daemons if _may_run(kind, given, d, memo)), start=ZERO)
+            if not (needed + load).fits_in(kind.allocatable):
+                raise PlanInvalid(f"launch {launch.id}: its pods do not fit on {type_name}")
+        self._is_priced(launch, bought)
+
+    def _is_priced(self, launch: PlannedLaunch, bought: Requirements) -> None:
+        """The expected offering is there, allowed, not refused lately, and costs what is said."""
+        expected = (launch.zone, launch.capacity_type, launch.price_nano_usd)
+        kind = self._types[launch.node_class, launch.instance_type]
+        if launch.instance_type not in launch.instance_types or not any(
+            (o.zone, o.capacity_type, o.price_nano_usd) == expected
+            and is_allowed(bought, o)
+            and not is_exhausted(kind.name, o, self._errors)
+            for o in kind.offerings
+        ):
+            raise PlanInvalid(f"launch {launch.id}: there is no such offering as the expected one")
 
 
-def _offered(allowed: Requirements, zone: str, capacity_type: str) -> bool:
-    return allowed.get(names.ZONE).allows(zone) and allowed.get(names.CAPACITY_TYPE).allows(capacity_type)
+def _kind(pod: Pod) -> object:
+    return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.tolerations)
 
 
-def _possible(asked: Requirements, described: Requirements, allowed: Requirements) -> bool:
-    return all(
-        values.intersects(described.by_key[key]) if key in described.by_key else values.intersects(allowed.get(key))
-        for key, values in asked
-    )
+def _requests(pod: Pod) -> Resources:
+    return pod.requests if pod.requests.pods else pod.requests + Resources(pods=1)
+
+
+def _may_run(kind: InstanceType, given: Requirements, pod: Pod, memo: _Memo) -> bool:
+    """Whether a node of the type that a launch may become is what the pod requires.
+
+    A pod must run on every such node; a DaemonSet's counts where it runs on some.
+    """
+    if not pod.node_selector and not pod.affinity_terms:
+        return True
+    key = (kind.name, _kind(pod), pod.is_daemon)
+    if key not in memo:
+        own = type_labels(kind.requirements) & Requirements(
+            {
+                names.INSTANCE_TYPE: ValueSet(frozenset({kind.name})),
+                names.ZONE: ValueSet(frozenset[str](o.zone for o in kind.offerings)),
+                names.CAPACITY_TYPE: ValueSet(frozenset[str](o.capacity_type for o in kind.offerings)),
+            }
+        )
+        node = (own & given).by_key
+        fits = ValueSet.intersects if pod.is_daemon else ValueSet.__le__
+        memo[key] = any(all(fits(node.get(k, ABSENT), v) for k, v in a) for a in alternatives(pod))
+    return memo[key]
+
+
+def _rooms_hold(asked: PackingInput, placements: Iterable[Placement], pods: dict[PodKey, Pod]) -> None:
+    """Pods that are sent to a node or claim fit beside those that are there, and may run there."""
+    sent: defaultdict[tuple[bool, str], list[Pod]] = defaultdict(list)
+    for placement in placements:
+        if placement.launch is None:
+            sent[placement.node is not None, placement.node or placement.claim or ""].append(pods[placement.pod])
+    nodes: dict[str, Pair] = {pair.node.name: pair for pair in asked.pairs if pair.node is not None}
+    claims: dict[str, Pair] = {
+        pair.claim.name: pair for pair in asked.pairs if pair.claim is not None and pair.node is None
+    }
+    there: defaultdict[str, Resources] = defaultdict(lambda: ZERO)
+    for pod in asked.bound:
+        if pod.node_name in nodes and (True, pod.node_name) in sent and not pod.is_finished:
+            there[pod.node_name] = there[pod.node_name] + pod.requests
+    for (is_node, name), placed in sent.items():
+        pair = (nodes if is_node else claims).get(name)
+        if pair is None or name in asked.without or _is_going(pair):
+            raise PlanInvalid(f"pod {placed[0].key} is sent to {name}, which takes none")
+        needed = sum((_requests(pod) for pod in placed), start=there[name])
+        if not needed.fits_in(_room(pair)):
+            raise PlanInvalid(f"the pods that are sent to {name} do not fit there")
+        for pod in {_kind(pod): pod for pod in placed}.values():
+            _accepts(pair, pod)
+
+
+def _is_going(pair: Pair) -> bool:
+    return any(o is not None and o.meta.deleted_at is not None for o in (pair.node, pair.claim))
+
+
+def _room(pair: Pair) -> Resources:
+    """The most that a node or claim can be said to have; before it is initialised the claim's word counts too."""
+    claim, node = pair.claim, pair.node
+    promised = ZERO
+    if claim is not None:
+        promised = claim.allocatable if claim.allocatable != ZERO else claim.requests
+    if node is None or (claim is not None and not claim.is_true("Initialized")):
+        return promised if node is None else promised.largest(node.allocatable)
+    return node.allocatable
+
+
+def _accepts(pair: Pair, pod: Pod) -> None:
+    """Raise PlanInvalid when the node's taints or labels, as they are or will be, keep the pod away."""
+    claim, node = pair.claim, pair.node
+    taints = node.taints if node is not None else ()
+    if claim is not None and not claim.is_true("Initialized"):
+        taints = lasting((*taints, *claim.taints), claim)
+    if (taint := untolerated(pod.tolerations, taints)) is not None:
+        raise PlanInvalid(f"pod {pod.key} does not tolerate {taint.key} where it is sent")
+    if node is not None and (claim is None or claim.is_true("Registered")):
+        labels = {names.HOSTNAME: node.name} | normalized_labels(node.meta.labels)
+        if not any(alternative.admits(labels) for alternative in alternatives(pod)):
+            raise PlanInvalid(f"pod {pod.key} may not run on {node.name}")
 
 
 def _within_limits(asked: PackingInput, result: PackingResult) -> None:
-    largest: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for launch in result.launches:
-        types = {t.name: t for t in asked.instance_types.get(launch.node_class, ())}
-        capacities = [dict(types[n].capacity.items()) for n in launch.instance_types]
-        for resource in {r for c in capacities for r in c}:
-            largest[launch.pool][resource] += max(c.get(resource, 0) for c in capacities)
-        largest[launch.pool]["nodes"] += 1
+    """What pools have and what launches may become at most stays within their limits."""
     for pool in asked.pools:
+        launches = [launch for launch in result.launches if launch.pool == pool.name]
+        claims = [p.claim for p in asked.pairs if p.claim is not None and p.claim.pool == pool.name]
         for resource, limit in pool.limits.items():
-            held = sum(
-                p.claim.capacity.amount(resource) if resource != "nodes" else 1
-                for p in asked.pairs
-                if p.claim is not None and p.claim.pool == pool.name
-            )
-            if largest[pool.name][resource] and held + largest[pool.name][resource] > limit:
+            if not launches:
+                continue
+            planned = sum(_most(asked, launch.node_class, launch.instance_types, resource) for launch in launches)
+            if planned and planned + sum(_held(asked, claim, resource) for claim in claims) > limit:
                 raise PlanInvalid(f"NodePool {pool.name} would use more {resource} than its limit")
+
+
+def _held(asked: PackingInput, claim: NodeClaim, resource: str) -> int:
+    if claim.provider_id is not None and resource != "nodes":
+        return claim.capacity.amount(resource)
+    allowed = Requirements.of(claim.requirements).get(names.INSTANCE_TYPE)
+    listed = [t.name for t in asked.instance_types.get(claim.node_class, ()) if allowed.allows(t.name)]
+    return _most(asked, claim.node_class, listed, resource)
+
+
+def _most(asked: PackingInput, node_class: ClassName, listed: Sequence[str], resource: str) -> int:
+    if resource == "nodes":
+        return 1
+    chosen = set(listed)
+    types = asked.instance_types.get(node_class, ())
+    return max((t.capacity.amount(resource) for t in types if t.name in chosen), default=0)
+
+
+def _within_brakes(asked: PackingInput, result: PackingResult) -> None:
+    """The brakes over all pools: nodes, launches per minute, one trial of a pool in protected mode."""
+    count = len(result.launches)
+    if not count:
+        return
+    claims = sum(pair.claim is not None for pair in asked.pairs)
+    recent = sum(asked.now - at < timedelta(minutes=1) for at in asked.launches)
+    if not asked.launch or claims + count > asked.limits.max_nodes:
+        raise PlanInvalid("more nodes would be bought than maxNodes allows, or any while none may be")
+    if recent + count > asked.limits.launches_per_minute:
+        raise PlanInvalid("more launches than launchesPerMinute allows")
+    for pool in asked.protected:
+        if sum(launch.pool == pool for launch in result.launches) > 1:
+            raise PlanInvalid(f"NodePool {pool} is in protected mode and would buy more than one node")

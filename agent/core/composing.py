@@ -1,0 +1,150 @@
+"""What the claim of a purchase will say: requirements, labels, annotations and requests."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from agent.core.columns import Column
+from agent.core.inputs import PROMISED, PackingInput, PlannedLaunch
+from agent.core.labels import WELL_KNOWN
+from agent.core.requirements import Requirements, ValueSet, normalized
+from agent.core.space import Space, bits
+from agent.core.templates import SIMULATED, Template
+from agent.model import names
+from agent.model.kubernetes import NodePool, Requirement
+from agent.model.names import InstanceTypeName, PodKey
+from agent.model.resources import Resources
+
+MIN_VALUES_RELAXED: Final = "karpenter.sh/nodeclaim-min-values-relaxed"
+INSTANCE_KEYS: Final = SIMULATED | {names.INSTANCE_TYPE, names.ZONE, names.CAPACITY_TYPE}
+"""Labels of which the launch decides, or that no claim asks for."""
+
+
+def compose(
+    asked: PackingInput,
+    space: Space,
+    mask: int,
+    content: tuple[Resources, Requirements],
+    named: tuple[int, Sequence[PodKey]],
+) -> PlannedLaunch:
+    """The launch of a node that may become any of these columns, all of one pool.
+
+    Args:
+        asked: What packing was asked.
+        space: The columns.
+        mask: The columns that the launch may fall back to.
+        content: What its pods ask together, and what they require.
+        named: The launch's number and the pods' keys.
+
+    """
+    columns = [space.columns[i] for i in bits(mask)]
+    first, own = columns[0], space.templates[columns[0].template]
+    pool = own.pool
+    listed = tuple(dict.fromkeys(column.type.name for column in columns))
+    requirements, relaxed = _requirements(own.base & content[1], listed, columns)
+    return PlannedLaunch(
+        id=named[0],
+        pool=pool.name,
+        pool_uid=pool.meta.uid,
+        node_class=pool.node_class,
+        requirements=_by_price(requirements.written(), listed),
+        requests=space.load(mask) + content[0],
+        pods=tuple(named[1]),
+        instance_type=first.type.name,
+        zone=first.offering.zone,
+        capacity_type=first.offering.capacity_type,
+        price_nano_usd=first.price,
+        instance_types=listed,
+        capacity=first.type.capacity,
+        allocatable=first.type.allocatable,
+        labels=_labels(own, requirements),
+        annotations=_annotations(asked, pool, relaxed) | {PROMISED: msgspec.json.encode(named[1]).decode()},
+        taints=pool.taints,
+        startup_taints=pool.startup_taints,
+        expire_after_seconds=pool.expire_after_seconds,
+        termination_grace_seconds=pool.termination_grace_seconds,
+    )
+
+
+def _requirements(
+    asked: Requirements, listed: Sequence[InstanceTypeName], columns: Sequence[Column]
+) -> tuple[Requirements, bool]:
+    """Types, capacity types, zones when not all are open, and the rest as asked; and whether minValues were lowered.
+
+    minValues are lowered to what there is: under the policy Strict there is never less than they ask.
+    """
+    by_key = dict(asked.without(SIMULATED).by_key)
+    chosen: dict[str, frozenset[str]] = {
+        names.INSTANCE_TYPE: frozenset(listed),
+        names.CAPACITY_TYPE: frozenset(column.offering.capacity_type for column in columns),
+    }
+    if names.ZONE in by_key:
+        chosen[names.ZONE] = frozenset(column.offering.zone for column in columns)
+    for key, members in chosen.items():
+        by_key[key] = ValueSet(members, min_values=by_key[key].min_values if key in by_key else None)
+    relaxed = False
+    for key, values in list(by_key.items()):
+        there = len(distinct(key, columns)) if values.min_values is not None else 0
+        if values.min_values is not None and there < values.min_values:
+            by_key[key] = msgspec.structs.replace(values, min_values=max(there, 1))
+            relaxed = True
+    return Requirements(by_key), relaxed
+
+
+def distinct(key: str, columns: Sequence[Column]) -> frozenset[str]:
+    """The values of a label that there are among columns, as minValues counts them."""
+    match key:
+        case names.INSTANCE_TYPE:
+            return frozenset(column.type.name for column in columns)
+        case names.ZONE:
+            return frozenset(column.offering.zone for column in columns)
+        case names.CAPACITY_TYPE:
+            return frozenset(column.offering.capacity_type for column in columns)
+    kinds = {column.type.name: column.type for column in columns}
+    return frozenset(
+        value
+        for kind in kinds.values()
+        for entry in kind.requirements
+        if normalized(entry.key) == key and entry.operator == "In"
+        for value in entry.values
+    )
+
+
+def _labels(own: Template, requirements: Requirements) -> dict[str, str]:
+    """The pool's labels, and a value for every label that the pods need and the instance does not decide.
+
+    Karpenter's rule 2.5, but the same value every time: without a definite one the node would come without the label,
+    and its pods would never run on it.
+    """
+    decided = WELL_KNOWN | own.mentioned
+    found = {}
+    for key, values in requirements:
+        value = values.single
+        if value is None and key not in decided and not values.absent:
+            value = values.example()
+        if value is not None and key not in INSTANCE_KEYS:
+            found[key] = value
+    return found | own.labels
+
+
+def _annotations(asked: PackingInput, pool: NodePool, relaxed: bool) -> dict[str, str]:
+    annotations = dict(pool.annotations)
+    if asked.limits.min_values_policy == "BestEffort":
+        annotations[MIN_VALUES_RELAXED] = "true" if relaxed else "false"
+    if pool.hash:
+        annotations |= {names.NODEPOOL_HASH: pool.hash, names.NODEPOOL_HASH_VERSION: pool.hash_version}
+    node_class = next((c for c in asked.classes if c.name == pool.node_class), None)
+    if node_class is not None and node_class.hash:
+        annotations |= {
+            names.NODECLASS_HASH: node_class.hash,
+            names.NODECLASS_HASH_VERSION: node_class.hash_version,
+        }
+    return annotations
+
+
+def _by_price(written: tuple[Requirement, ...], listed: Sequence[InstanceTypeName]) -> tuple[Requirement, ...]:
+    """The entry for instance types in the order in which they are to be tried."""
+    return tuple(
+        msgspec.structs.replace(r, values=tuple(listed)) if r.key == names.INSTANCE_TYPE else r for r in written
+    )

@@ -1,0 +1,40 @@
+"""What the pools of one weight could buy: in full, within their limits, and were EC2 to refuse nothing."""
+
+from dataclasses import dataclass, field
+
+from agent.core.buying import Buying
+from agent.core.inputs import PackingInput
+from agent.core.space import Space, build
+from agent.core.templates import Template, daemon_pods
+from agent.model.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Builds a space once for every set of types that is asked for."""
+
+    asked: PackingInput
+    templates: tuple[Template, ...]
+    sizes: tuple[Resources, ...]
+    """What the pods ask: resources that none of them asks for are no dimension of packing."""
+    _spaces: dict[tuple[tuple[int, ...], bool], Space] = field(default_factory=dict)
+
+    def all(self) -> Space:
+        """All that the pools allow and EC2 did not refuse lately."""
+        return self._space(self.templates, refused=True)
+
+    def within(self, buying: Buying) -> Space:
+        """Of it, the types of which one more would exceed no limit of its pool."""
+        return self._space(tuple(buying.within_limits(own) for own in self.templates), refused=True)
+
+    def unrefused(self) -> Space:
+        """All that the pools allow, as if EC2 had refused nothing."""
+        return self._space(self.templates, refused=False)
+
+    def _space(self, templates: tuple[Template, ...], *, refused: bool) -> Space:
+        # Limits only ever take types away, so the counts tell the sets apart.
+        key = (tuple(len(own.types) for own in templates), refused)
+        if key not in self._spaces:
+            errors = [e for e in self.asked.capacity_errors if refused and e.until > self.asked.now]
+            self._spaces[key] = build(templates, errors, daemon_pods(self.asked), self.sizes)
+        return self._spaces[key]
