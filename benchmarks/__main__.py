@@ -30,26 +30,28 @@ def main(wanted: list[str]) -> int:
         return 64
     chosen = set(wanted or NAMES)
     rows: list[Row] = []
-    if "decide" in chosen:
-        print("decide", flush=True)
-        rows += deciding.measure()
-    if chosen - {"decide"}:
-        with Bench() as bench:
-            rows += _all(bench, SMALL, {n: m for n, m in SMALL_MEASURES.items() if n in chosen})
-            rows += _all(bench, LARGE, {n: m for n, m in LARGE_MEASURES.items() if n in chosen})
-    print(f"\n{machine()}\n\n{table(rows)}")
+    try:
+        _measure(chosen, rows)
+    finally:
+        # What was measured before something failed is worth seeing too.
+        print(f"\n{machine()}\n\n{table(rows)}")
     return 0 if all(row.within for row in rows) else 1
 
 
-def _all(bench: Bench, size: tuple[int, int], measures: dict[str, Measure]) -> list[Row]:
-    if not measures:
-        return []
-    bench.fill(*size)
-    rows: list[Row] = []
-    for name, measure in measures.items():
-        print(name, flush=True)
-        rows += measure(bench)
-    return rows
+def _measure(chosen: set[str], rows: list[Row]) -> None:
+    if "decide" in chosen:
+        print("decide", flush=True)
+        rows += deciding.measure()
+    if not chosen - {"decide"}:
+        return
+    with Bench() as bench:
+        for size, measures in ((SMALL, SMALL_MEASURES), (LARGE, LARGE_MEASURES)):
+            wanted = [name for name in measures if name in chosen]
+            if wanted:
+                bench.fill(*size)
+            for name in wanted:
+                print(name, flush=True)
+                rows += measures[name](bench)
 
 
 if __name__ == "__main__":
