@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import click
-import msgspec
 
 from agent.aws.ec2 import Ec2
 from agent.aws.errors import AwsError
 from agent.aws.session import AwsSession
 from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
+from agent.core.orphans import homeless
+from agent.core.world import World
 from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.approvals import allow
 from agent.kube.errors import KubeError, NotFound
+from agent.kube.times import utc_now
 from agent.model import names
 from agent.model.ec2 import Machine
-from agent.model.kubernetes import NodeClaim
+from agent.model.plan import Cluster, Snapshot
 from agent.settings import DEFAULT_PATH, Settings, SettingsError, load
 
 ALLOWED_FOR = timedelta(minutes=10)
@@ -91,35 +93,19 @@ def _cluster(settings: str, kubeconfig: str | None) -> Iterator[tuple[Settings, 
         raise click.ClickException(str(error)) from error
 
 
-class _Meta(msgspec.Struct):
-    uid: str
-
-
-class _Namespace(msgspec.Struct):
-    metadata: _Meta
-
-
-class _Claims(msgspec.Struct):
-    items: list[msgspec.Raw] = []
-
-
-def _homeless(api: KubeApi, settings: Settings) -> list[Machine]:
-    uid = msgspec.json.decode(api.get(paths.namespaces("kube-system")), type=_Namespace).metadata.uid
-    claims: list[NodeClaim] = []
-    for page in api.pages(paths.node_claims()):
-        claims += [wire.node_claim(raw) for raw in msgspec.json.decode(page, type=_Claims).items]
-    known = {c.uid for c in claims}
-    recorded = {c.provider_id for c in claims}
+def _homeless(api: KubeApi, settings: Settings) -> tuple[Machine, ...]:
+    """What the daemon would adopt or terminate, by its own rule."""
+    cluster = Cluster(settings.cluster_name, wire.uid(api.get(paths.namespaces("kube-system"))), settings.region)
+    claims = tuple(claim for page in api.pages(paths.node_claims()) for claim in wire.node_claims(page))
     session = AwsSession(settings.region)
     try:
-        machines = Ec2(session, settings.cluster_name, uid).machines()
+        machines = Ec2(session, cluster.name, cluster.uid).machines()
     finally:
         session.close()
-    ours = [m for m in machines if m.alive and m.is_ours(settings.cluster_name, uid)]
-    return [m for m in ours if m.claim_uid not in known and m.provider_id not in recorded]
+    return homeless(World.of(Snapshot(utc_now(), cluster, settings.limits, claims=claims, machines=machines)))
 
 
-def _print(machines: list[Machine], what: str) -> None:
+def _print(machines: tuple[Machine, ...], what: str) -> None:
     if not machines:
         click.echo("every instance of ours has a NodeClaim")
         return
@@ -132,4 +118,4 @@ def _print(machines: list[Machine], what: str) -> None:
 
 
 def _until() -> str:
-    return (datetime.now(UTC) + ALLOWED_FOR).replace(microsecond=0).isoformat()
+    return (utc_now() + ALLOWED_FOR).replace(microsecond=0).isoformat()

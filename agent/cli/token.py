@@ -20,10 +20,11 @@ from agent.join.errors import JoinError, LockHeld
 from agent.join.facts import JoinFacts, read_facts
 from agent.join.published import PublishedToken, Surroundings, TokenPolicy, TokenState
 from agent.join.rotation import LOCK_NAME, Outcome, TokenRotation
-from agent.join.tokens import TokenSecret, rfc3339
+from agent.join.tokens import TokenSecret
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError
 from agent.kube.lease import LeaseLock
+from agent.kube.times import rfc3339
 from agent.manifests.durations import DurationError, parse_duration
 from agent.settings import DEFAULT_PATH, Settings, SettingsError, load
 

@@ -38,18 +38,17 @@ def sweep(world: World) -> Sweep:
     snapshot = world.snapshot
     if snapshot.machines is None:
         return Sweep((), (), snapshot.memory.orphans)
-    homeless = [m for m in world.machine.values() if m.alive and not _has_claim(world, m) and m.id not in snapshot.busy]
-    homeless.sort(key=lambda m: m.id)
-    seen = {m.id: _look(world, m) for m in homeless}
-    if homeless and not snapshot.claims and not _approved(world):
+    lost = [m for m in homeless(world) if m.id not in snapshot.busy]
+    seen = {m.id: _look(world, m) for m in lost}
+    if lost and not snapshot.claims and not _approved(world):
         sentence = (
-            f"EC2 has {len(homeless)} instances of this cluster but there is no NodeClaim at all, as after a restored "
+            f"EC2 has {len(lost)} instances of this cluster but there is no NodeClaim at all, as after a restored "
             "etcd or a deleted CRD; nothing is done: `joinery adopt` rebuilds the claims, "
             "`joinery sweep --yes` terminates the instances"
         )
         return Sweep((), (_brake(sentence),), seen)
-    adopted = [a for m in homeless if (a := _adoption(world, m)) is not None]
-    doomed = [m for m in homeless if _node(world, m) is None and _is_due(world, seen[m.id])]
+    adopted = [a for m in lost if (a := _adoption(world, m)) is not None]
+    doomed = [m for m in lost if _node(world, m) is None and _is_due(world, seen[m.id])]
     allowed = _allowance(world)
     if len(doomed) > allowed:
         sentence = (
@@ -60,20 +59,15 @@ def sweep(world: World) -> Sweep:
     return Sweep((*adopted, *(_termination(m, seen[m.id]) for m in doomed)), (), seen)
 
 
-def _has_claim(world: World, machine: Machine) -> bool:
-    """Whether a claim accounts for it: recorded as its instance, or not yet launched and tagged with its UID."""
-    for claim in world.snapshot.claims:
-        if claim.provider_id is not None:
-            if claim.provider_id == machine.provider_id:
-                return True
-        elif claim.meta.annotations.get(names.ADOPT) == machine.id:
-            return True
-        elif claim.uid and claim.uid == machine.claim_uid:
-            first = world.machine_of(claim)
-            return first is not None and first.id == machine.id
-        elif not claim.uid and claim.name == machine.claim:
-            return True
-    return False
+def homeless(world: World) -> tuple[Machine, ...]:
+    """Live instances of ours that no claim accounts for, by id.
+
+    A claim accounts for its own instance, and before its create is confirmed for any that is tagged with its name.
+    """
+    housed = {found.id for claim in world.snapshot.claims if (found := world.machine_of(claim)) is not None}
+    coming = {claim.name for claim in world.snapshot.claims if not claim.uid and claim.provider_id is None}
+    lost = (m for m in world.machine.values() if m.alive and m.id not in housed and m.claim not in coming)
+    return tuple(sorted(lost, key=lambda m: m.id))
 
 
 def _look(world: World, machine: Machine) -> Orphan:

@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
-import msgspec
 import structlog
 
 from agent.aws.classes import Resolver
@@ -24,7 +23,7 @@ from agent.aws.templates import Templates
 from agent.daemon.act import Actor, Fenced, Hands
 from agent.daemon.admitting import Admission
 from agent.daemon.batch import BatchWindow
-from agent.daemon.chores import Chores, token_rotation, utc_now
+from agent.daemon.chores import Chores, token_rotation
 from agent.daemon.classes import Classes
 from agent.daemon.jobs import Jobs
 from agent.daemon.kinds import CLASSES, kinds
@@ -36,12 +35,13 @@ from agent.daemon.observe import Observer
 from agent.daemon.systemd import Notifier
 from agent.daemon.upkeep import Upkeep
 from agent.join.userdata import RenderOptions, supported_families
-from agent.kube import paths
+from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.cache import Cache
 from agent.kube.events import EventRecorder
 from agent.kube.install import karpenter_running
 from agent.kube.lease import LeaseLock
+from agent.kube.times import utc_now
 from agent.model.plan import Cluster, Lesson
 from agent.report.journal import Journal
 from agent.settings import Settings
@@ -263,16 +263,7 @@ def refuse_beside_karpenter(api: KubeApi) -> None:
 
 
 def _cluster(api: KubeApi, settings: Settings) -> Cluster:
-    meta = msgspec.json.decode(api.get(paths.namespaces("kube-system")), type=_Namespace).metadata
-    return Cluster(settings.cluster_name, meta.uid, settings.region)
-
-
-class _Meta(msgspec.Struct):
-    uid: str
-
-
-class _Namespace(msgspec.Struct):
-    metadata: _Meta
+    return Cluster(settings.cluster_name, wire.uid(api.get(paths.namespaces("kube-system"))), settings.region)
 
 
 def _exit_later(seconds: float) -> None:

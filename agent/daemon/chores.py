@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -17,21 +16,17 @@ from agent.join.errors import JoinError
 from agent.join.facts import read_facts
 from agent.join.published import Surroundings, TokenPolicy
 from agent.join.rotation import LOCK_NAME, TokenRotation
-from agent.kube import paths
+from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError, NotFound
 from agent.kube.identity import IdentityError, Target, renew
 from agent.kube.lease import LeaseLock
+from agent.kube.times import utc_now
 from agent.manifests import kubelet_settings
 from agent.model.ec2 import KubeletSettings
 from agent.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-
-def utc_now() -> datetime:
-    """The wall clock; the only one in the daemon."""
-    return datetime.now(UTC)
 
 
 class Chores:
@@ -94,14 +89,10 @@ class Chores:
         log.debug("identity", seconds_left=left)
 
 
-class _ConfigMap(msgspec.Struct):
-    data: dict[str, str] = {}
-
-
 def _kubelet(api: KubeApi) -> KubeletSettings:
     """The cluster's own kubelet configuration, as kubeadm keeps it; kubelet's defaults when there is none."""
     try:
-        data = msgspec.json.decode(api.get(paths.config_maps("kube-system", "kubelet-config")), type=_ConfigMap).data
+        data = wire.config_map_data(api.get(paths.config_maps("kube-system", "kubelet-config")))
         written = msgspec.yaml.decode(data.get("kubelet", ""))
     except (NotFound, msgspec.MsgspecError):
         return KubeletSettings()

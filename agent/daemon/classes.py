@@ -14,12 +14,12 @@ import structlog
 from agent.aws.classes import ResolvedClass, Resolver
 from agent.aws.errors import Invalid
 from agent.aws.templates import TemplateContent, template_content
-from agent.core.quantity import QuantityError, parse_amount
 from agent.join.errors import TemplateFault
 from agent.join.facts import JoinFacts
 from agent.join.userdata import RenderOptions, render
 from agent.kube.wire import conditions, with_condition
-from agent.manifests import EC2NodeClassSpec, NodeClassManifest, kubelet_settings
+from agent.manifests import NodeClassManifest, kubelet_settings
+from agent.manifests.disks import root_volume_bytes
 from agent.model import names
 from agent.model.actions import Action, Target, WriteClassStatus
 from agent.model.ec2 import KubeletSettings, NodeClass
@@ -189,7 +189,7 @@ class Classes:
             instance_profile=resolved.instance_profile,
             tags=dict(spec.tags) if spec is not None else {},
             kubelet=kubelet_settings(self.kubelet, spec.kubelet) if spec is not None else self.kubelet,
-            root_volume_bytes=_root_volume(spec) if spec is not None else 0,
+            root_volume_bytes=root_volume_bytes(spec) if spec is not None else 0,
             hash=manifest.hash,
             hash_version=manifest.hash_version,
             conditions=resolved.conditions,
@@ -239,17 +239,3 @@ def _unready(resolved: ResolvedClass, fault: Condition) -> ResolvedClass:
     kept = tuple(c for c in resolved.conditions if c.type not in {fault.type, "Ready"})
     ready = Condition("Ready", fault.status, fault.reason, fault.message)
     return msgspec.structs.replace(resolved, conditions=(*kept, fault, ready))
-
-
-def _root_volume(spec: EC2NodeClassSpec) -> int:
-    """The disk that is marked, else the only one or that of the family's root device; 0 when the image decides."""
-    mappings = [m for m in spec.block_device_mappings if m.ebs is not None and m.ebs.volume_size]
-    marked = next((m for m in mappings if m.root_volume), None)
-    root = next((m for m in mappings if m.device_name in {"/dev/sda1", "/dev/xvda"}), None)
-    chosen = marked or root or (mappings[-1] if mappings else None)
-    if chosen is None or chosen.ebs is None or chosen.ebs.volume_size is None:
-        return 0
-    try:
-        return parse_amount(chosen.ebs.volume_size)
-    except QuantityError:
-        return 0

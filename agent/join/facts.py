@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.join.errors import FactsUnavailable
-from agent.kube import paths
+from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.errors import NotFound
 
@@ -105,10 +105,6 @@ class _Kubeconfig(msgspec.Struct):
     clusters: Annotated[list[_NamedCluster], msgspec.Meta(min_length=1)]
 
 
-class _ConfigMap(msgspec.Struct):
-    data: dict[str, str] | None = None
-
-
 class _Version(msgspec.Struct, rename="camel"):
     git_version: str
 
@@ -160,7 +156,7 @@ def ca_hashes(authority: str) -> tuple[str, ...]:
 def _cluster_info(api: KubeApi) -> _Cluster:
     path = paths.config_maps("kube-public", "cluster-info")
     try:
-        data = msgspec.json.decode(api.get(path), type=_ConfigMap).data or {}
+        data = wire.config_map_data(api.get(path))
     except NotFound as e:
         raise FactsUnavailable(
             "the ConfigMap kube-public/cluster-info is missing; kubeadm makes it: kubeadm init phase bootstrap-token"

@@ -17,7 +17,7 @@ from agent.join.tokens import (
     secret_manifest,
     secret_name,
 )
-from agent.kube import paths
+from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.errors import Denied, NotFound
 from agent.model.names import BOOTSTRAP_GROUP
@@ -38,10 +38,6 @@ class _ReviewStatus(msgspec.Struct, rename="camel"):
 
 class _ReviewAnswer(msgspec.Struct):
     status: _ReviewStatus = msgspec.field(default_factory=_ReviewStatus)
-
-
-class _ConfigMap(msgspec.Struct):
-    data: dict[str, str] | None = None
 
 
 class TokenApi:
@@ -111,4 +107,4 @@ class TokenApi:
             raw = self._api.get(paths.config_maps("kube-public", "cluster-info"))
         except NotFound:
             return False
-        return f"jws-kubeconfig-{token_id}" in (msgspec.json.decode(raw, type=_ConfigMap).data or {})
+        return f"jws-kubeconfig-{token_id}" in wire.config_map_data(raw)

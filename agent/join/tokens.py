@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from agent.join.errors import TokenMalformed
+from agent.kube.times import rfc3339
 from agent.model.names import BOOTSTRAP_GROUP
 
 NAMESPACE: Final = "kube-system"
@@ -32,7 +33,6 @@ _SIGNING: Final = "usage-bootstrap-signing"
 _API = "rbac.authorization.k8s.io"
 _GROUP = {"kind": "Group", "name": BOOTSTRAP_GROUP, "apiGroup": _API}
 _READABLE = ("kubeadm-config", "kubelet-config", "kube-proxy")
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class BootstrapToken(msgspec.Struct, frozen=True, repr_omit_defaults=True):
@@ -121,11 +121,6 @@ class TokenSecret(msgspec.Struct, frozen=True):
 def secret_name(token_id: str) -> str:
     """Name of the Secret of a token."""
     return SECRET_PREFIX + token_id
-
-
-def rfc3339(moment: datetime) -> str:
-    """UTC with ``Z`` and whole seconds, the form that the token authenticator and cleaner parse."""
-    return moment.astimezone(UTC).strftime(_TIME)
 
 
 def secret_manifest(token: BootstrapToken, expires_at: datetime, replaces: str) -> dict[str, object]:

@@ -3,24 +3,19 @@
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.errors import NotFound
+from agent.kube.wire import config_map_data
 from agent.model.names import NAMESPACE
 from agent.model.plan import Approvals
 
 CONFIG_MAP: Final = "joinery-approvals"
 
 
-class _ConfigMap(msgspec.Struct):
-    data: dict[str, str] | None = None
-
-
 def approvals(raw: bytes) -> Approvals:
     """Read the ConfigMap. A time that cannot be read allows nothing."""
-    data = msgspec.json.decode(raw, type=_ConfigMap).data or {}
+    data = config_map_data(raw)
     return Approvals(
         sweep_until=_time(data.get("sweepUntil", "")),
         adopt_until=_time(data.get("adoptUntil", "")),

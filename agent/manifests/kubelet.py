@@ -11,8 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from agent.core.quantity import QuantityError, parse_amount
-from agent.manifests.durations import DurationError, parse_duration
-from agent.manifests.scalars import Between, Flag, Quantity, Whole, fault
+from agent.manifests.scalars import Between, Flag, Quantity, Whole, amount_text, duration_text, fault
 from agent.manifests.written import Written
 
 HIGH_THRESHOLD: Final = 85
@@ -54,18 +53,6 @@ def _threshold(value: str) -> str:
     return value
 
 
-def _grace(value: str) -> str:
-    try:
-        parse_duration(value)
-    except DurationError as error:
-        raise fault(str(error)) from error
-    return value
-
-
-def _text(value: Any) -> Any:  # noqa: ANN401  what YAML left there
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
 def _taints_are_owned(_value: object) -> None:
     raise fault("may not be set: a node registers with the unregistered taint, and the pool's taints follow")
 
@@ -76,8 +63,8 @@ def _provider_id_is_owned(_value: object) -> None:
 
 Signal = Annotated[str, AfterValidator(_signal)]
 Reservable = Annotated[str, AfterValidator(_reservable)]
-Threshold = Annotated[str, BeforeValidator(_text), AfterValidator(_threshold)]
-Grace = Annotated[str, AfterValidator(_grace)]
+Threshold = Annotated[str, BeforeValidator(amount_text), AfterValidator(_threshold)]
+Grace = Annotated[str, AfterValidator(duration_text)]
 Count = Annotated[Whole, Between(0, 2**31 - 1)]
 Percent = Annotated[Whole, Between(0, 100)]
 

@@ -89,15 +89,19 @@ class GoDuration(Matching):
     def check(self, value: str) -> str:
         """The text, if it is a duration that fits Go's 63 bits of nanoseconds."""
         super().check(value)
-        if value != "Never":
-            try:
-                parse_duration(value)
-            except DurationError as error:
-                raise fault(str(error)) from error
-        return value
+        return value if value == "Never" else duration_text(value)
 
 
-def _amount_text(value: Any) -> Any:  # noqa: ANN401  what YAML left there
+def duration_text(value: str) -> str:
+    """The text, if it is a Go duration."""
+    try:
+        parse_duration(value)
+    except DurationError as error:
+        raise fault(str(error)) from error
+    return value
+
+
+def amount_text(value: Any) -> Any:  # noqa: ANN401  what YAML left there
     """A quantity as text; YAML reads ``cpu: 20`` as a number."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
@@ -131,7 +135,7 @@ class QuantityText:
 
 Flag = StrictBool
 Whole = StrictInt
-Quantity = Annotated[str, BeforeValidator(_amount_text), QuantityText()]
+Quantity = Annotated[str, BeforeValidator(amount_text), QuantityText()]
 Duration = Annotated[str, GoDuration(DURATION, "a duration")]
 DurationOrNever = Annotated[str, GoDuration(f"{DURATION}|Never", "a duration")]
 BudgetDuration = Annotated[str, GoDuration("([0-9]+(h|m))+(0s)?", "a duration in hours and minutes")]

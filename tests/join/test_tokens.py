@@ -18,9 +18,9 @@ from agent.join.tokens import (
     bootstrap_rbac,
     parse_secret,
     parse_secrets,
-    rfc3339,
     secret_manifest,
 )
+from agent.kube.times import rfc3339
 from agent.model.names import BOOTSTRAP_GROUP
 
 END = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)

@@ -25,14 +25,17 @@ __all__ = [
     "certificate_request",
     "claim_manifest",
     "conditions",
+    "config_map_data",
     "daemonset",
     "node",
     "node_claim",
+    "node_claims",
     "pod",
     "pod_disruption_budget",
     "pods",
     "quantities",
     "taints",
+    "uid",
     "volume_attachment",
     "with_condition",
 ]
@@ -67,6 +70,18 @@ volume_attachment: Callable[[bytes | msgspec.Raw], VolumeAttachment] = _reader(
 certificate_request: Callable[[bytes | msgspec.Raw], CertificateRequest] = _reader(csr.WireRequest, csr.request_model)
 
 
+class _ConfigMap(msgspec.Struct):
+    data: dict[str, str] | None = None
+
+
+class _Identity(msgspec.Struct):
+    uid: str
+
+
+class _Identified(msgspec.Struct):
+    metadata: _Identity
+
+
 class _Items(msgspec.Struct):
     items: tuple[msgspec.Raw, ...] | None = None
 
@@ -77,3 +92,18 @@ _items = msgspec.json.Decoder(_Items)
 def pods(page: bytes) -> tuple[Pod, ...]:
     """The pods of a list. Raises ``WireFault`` when one of them cannot be understood."""
     return tuple(pod(raw) for raw in _items.decode(page).items or ())
+
+
+def node_claims(page: bytes) -> tuple[NodeClaim, ...]:
+    """The NodeClaims of a list. Raises ``WireFault`` when one of them cannot be understood."""
+    return tuple(node_claim(raw) for raw in _items.decode(page).items or ())
+
+
+def config_map_data(raw: bytes) -> dict[str, str]:
+    """The data of a ConfigMap; empty when it has none."""
+    return msgspec.json.decode(raw, type=_ConfigMap).data or {}
+
+
+def uid(raw: bytes) -> str:
+    """The UID of any object."""
+    return msgspec.json.decode(raw, type=_Identified).metadata.uid
