@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import FilterTypeDef
 
 T = TypeVar("T")
-PARTS: Final = ("AMIsReady", "SubnetsReady", "SecurityGroupsReady", "InstanceProfileReady", "ValidationSucceeded")
 
 
 class ResolvedClass(msgspec.Struct, frozen=True):

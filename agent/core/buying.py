@@ -12,10 +12,10 @@ import msgspec
 
 from agent.core.bins import Bin
 from agent.core.columns import Column
-from agent.core.composing import INSTANCE_KEYS, distinct
+from agent.core.composing import INSTANCE_KEYS, too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
-from agent.core.requirements import Requirements, normalized
+from agent.core.requirements import Requirements
 from agent.core.space import Space, bits, cheapest
 from agent.core.templates import Template
 from agent.model import names
@@ -140,18 +140,17 @@ class Buying:
         pool = space.templates[purchase.template].pool
         if self.asked.limits.min_values_policy == "BestEffort":
             return True
-        columns = [space.columns[i] for i in bits(purchase.mask)]
-        for entry in pool.requirements:
-            there = len(distinct(normalized(entry.key), columns)) if entry.min_values is not None else 0
-            if entry.min_values is not None and there < entry.min_values:
-                sentence = (
-                    f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and its limits "
-                    f"leave {there}; raise spec.limits or lower minValues"
-                )
-                self.held[pool.name] = Reason("LimitExceeded", sentence)
-                self._count(pool.name, purchase, -1)
-                return False
-        return True
+        short = too_few(pool, [space.columns[i] for i in bits(purchase.mask)])
+        if short is None:
+            return True
+        entry, there = short
+        sentence = (
+            f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and its limits "
+            f"leave {there}; raise spec.limits or lower minValues"
+        )
+        self.held[pool.name] = Reason("LimitExceeded", sentence)
+        self._count(pool.name, purchase, -1)
+        return False
 
     def _forbidden(self, space: Space, pool: PoolName, mask: int) -> Reason | None:
         """The brake or limit that forbids one more node of even the smallest of these columns."""

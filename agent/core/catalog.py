@@ -128,10 +128,7 @@ def is_allowed(requirements: Requirements, offering: Offering) -> bool:
         return False
     if not requirements.get(names.CAPACITY_TYPE).allows(offering.capacity_type):
         return False
-    if not offering.requirements:
-        return True
-    own = Requirements.of(offering.requirements)
-    return all(requirements.get(key).intersects(values) for key, values in own)
+    return not offering.requirements or requirements.overlaps(Requirements.of(offering.requirements))
 
 
 def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[CapacityError]) -> bool:
@@ -147,8 +144,7 @@ def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[Ca
 def _may_be(requirements: Requirements, kind: InstanceType) -> bool:
     if not requirements.get(names.INSTANCE_TYPE).allows(kind.name):
         return False
-    own = type_labels(kind.requirements)
-    return all(requirements.get(key).intersects(values) for key, values in own)
+    return requirements.overlaps(type_labels(kind.requirements))
 
 
 def _best_subnets(subnets: Iterable[Subnet]) -> dict[Zone, Subnet]:
@@ -175,8 +171,7 @@ def _image(images: Iterable[Image], kind: InstanceType, requirements: Requiremen
 def _fits(image: Image, described: Requirements) -> bool:
     if not described.get(names.ARCH).allows(image.architecture):
         return False
-    own = Requirements.of(image.requirements)
-    return all(described.get(key).intersects(values) for key, values in own if key in described.by_key)
+    return described.overlaps(Requirements.of(image.requirements))
 
 
 def _instance_type(

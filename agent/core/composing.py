@@ -1,19 +1,22 @@
 """What the claim of a purchase will say: requirements, labels, annotations and requests."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from agent.core.columns import Column
-from agent.core.inputs import PROMISED, PackingInput, PlannedLaunch
+from agent.core.inputs import PROMISED, PackingInput
 from agent.core.labels import WELL_KNOWN
 from agent.core.requirements import Requirements, ValueSet, normalized
 from agent.core.space import Space, bits
 from agent.core.templates import SIMULATED, Template
 from agent.model import names
+from agent.model.actions import ClaimDraft, Launch
 from agent.model.kubernetes import NodePool, Requirement
-from agent.model.names import InstanceTypeName, PodKey
+from agent.model.names import ClaimName, InstanceTypeName, PodKey, PoolName
+from agent.model.reasons import Reason
 from agent.model.resources import Resources
 
 MIN_VALUES_RELAXED: Final = "karpenter.sh/nodeclaim-min-values-relaxed"
@@ -27,7 +30,7 @@ def compose(
     mask: int,
     content: tuple[Resources, Requirements],
     named: tuple[int, Sequence[PodKey]],
-) -> PlannedLaunch:
+) -> Launch:
     """The launch of a node that may become any of these columns, all of one pool.
 
     Args:
@@ -43,14 +46,26 @@ def compose(
     pool = own.pool
     listed = tuple(dict.fromkeys(column.type.name for column in columns))
     requirements, relaxed = _requirements(own.base & content[1], listed, columns)
-    return PlannedLaunch(
-        id=named[0],
+    number, pods = named
+    draft = ClaimDraft(
+        name=_claim_name(asked.seed, pool.name, number),
         pool=pool.name,
         pool_uid=pool.meta.uid,
         node_class=pool.node_class,
         requirements=_by_price(requirements.written(), listed),
         requests=space.load(mask) + content[0],
-        pods=tuple(named[1]),
+        labels=_labels(own, requirements),
+        annotations=_annotations(asked, pool, relaxed) | {PROMISED: msgspec.json.encode(pods).decode()},
+        taints=pool.taints,
+        startup_taints=pool.startup_taints,
+        expire_after_seconds=pool.expire_after_seconds,
+        termination_grace_seconds=pool.termination_grace_seconds,
+    )
+    return Launch(
+        reason=Reason("Provisioned", f"room for {len(pods)} pending pod{'s' if len(pods) != 1 else ''}"),
+        id=number,
+        draft=draft,
+        pods=tuple(pods),
         instance_type=first.type.name,
         zone=first.offering.zone,
         capacity_type=first.offering.capacity_type,
@@ -58,13 +73,15 @@ def compose(
         instance_types=listed,
         capacity=first.type.capacity,
         allocatable=first.type.allocatable,
-        labels=_labels(own, requirements),
-        annotations=_annotations(asked, pool, relaxed) | {PROMISED: msgspec.json.encode(named[1]).decode()},
-        taints=pool.taints,
-        startup_taints=pool.startup_taints,
-        expire_after_seconds=pool.expire_after_seconds,
-        termination_grace_seconds=pool.termination_grace_seconds,
     )
+
+
+def _claim_name(seed: str, pool: PoolName, number: int) -> ClaimName:
+    """``<pool>-<five characters>``, made of the cycle's seed: a repeated create is a conflict, not a second claim."""
+    digest = hashlib.sha256(f"{seed}/{pool}/{number}".encode()).digest()
+    alphabet = "bcdfghjklmnpqrstvwxz2456789"
+    suffix = "".join(alphabet[b % len(alphabet)] for b in digest[:5])
+    return ClaimName(f"{pool[:57]}-{suffix}")
 
 
 def _requirements(
@@ -90,6 +107,16 @@ def _requirements(
             by_key[key] = msgspec.structs.replace(values, min_values=max(there, 1))
             relaxed = True
     return Requirements(by_key), relaxed
+
+
+def too_few(pool: NodePool, columns: Sequence[Column]) -> tuple[Requirement, int] | None:
+    """The first requirement whose minValues these columns do not reach, and how many values they have of it."""
+    for entry in pool.requirements:
+        if entry.min_values is not None:
+            there = len(distinct(normalized(entry.key), columns))
+            if there < entry.min_values:
+                return entry, there
+    return None
 
 
 def distinct(key: str, columns: Sequence[Column]) -> frozenset[str]:

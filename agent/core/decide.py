@@ -4,7 +4,6 @@ Order: what was begun is finished first, then instances without a claim, then wh
 pending pods, then what may go, then what people read.
 """
 
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -14,14 +13,14 @@ from agent.core import lifecycle, orphans, pools, termination
 from agent.core.admission import is_ours
 from agent.core.catalog import overrides
 from agent.core.disruption import empty_nodes
-from agent.core.inputs import PackingInput, PackingResult, PlannedLaunch
+from agent.core.inputs import PackingInput, PackingResult
 from agent.core.memory import remembered
 from agent.core.packing import pack
 from agent.core.podevents import pod_events
 from agent.core.pods import displaced, is_pending
 from agent.core.world import World, target
 from agent.model import names
-from agent.model.actions import Action, ClaimDraft, DisruptNode, Launch, ReviewCertificate, UndisruptNode
+from agent.model.actions import Action, DisruptNode, Launch, ReviewCertificate, UndisruptNode
 from agent.model.kubernetes import Pod
 from agent.model.names import ClaimName, PoolName
 from agent.model.plan import Notice, Plan, Price, Snapshot
@@ -34,7 +33,7 @@ def decide(snapshot: Snapshot) -> Plan:
     steps = {c.name: _step(world, c.name) for c in snapshot.claims if c.name not in snapshot.busy}
     swept = orphans.sweep(world)
     packed = _pack(world)
-    launches = tuple(_launch(world, planned) for planned in packed.launches)
+    launches = tuple(_aimed(world, launch) for launch in packed.launches)
     gone = _disruption(world, packed)
     events, digests = pod_events(world)
     memory = msgspec.structs.replace(remembered(world, steps, swept), pods=digests)
@@ -109,57 +108,20 @@ def _pack(world: World) -> PackingResult:
     return pack(PackingInput.of(world, pods, launch=provision))
 
 
-def _launch(world: World, planned: PlannedLaunch) -> Launch:
-    snapshot = world.snapshot
-    node_class = world.node_class.get(planned.node_class)
-    candidates = (
-        overrides(
-            planned.requirements,
-            node_class,
-            snapshot.instance_types.get(planned.node_class, ()),
-            snapshot.memory.capacity_errors,
-            snapshot.now,
-        )
-        if node_class is not None
-        else None
+def _aimed(world: World, launch: Launch) -> Launch:
+    """The launch with the offerings that its first request will name."""
+    snapshot, wanted = world.snapshot, launch.draft
+    node_class = world.node_class.get(wanted.node_class)
+    if node_class is None:
+        return launch
+    candidates = overrides(
+        wanted.requirements,
+        node_class,
+        snapshot.instance_types.get(wanted.node_class, ()),
+        snapshot.memory.capacity_errors,
+        snapshot.now,
     )
-    draft = ClaimDraft(
-        name=_claim_name(snapshot, planned),
-        pool=planned.pool,
-        pool_uid=planned.pool_uid,
-        node_class=planned.node_class,
-        requirements=planned.requirements,
-        requests=planned.requests,
-        labels=planned.labels,
-        annotations=planned.annotations,
-        taints=planned.taints,
-        startup_taints=planned.startup_taints,
-        expire_after_seconds=planned.expire_after_seconds,
-        termination_grace_seconds=planned.termination_grace_seconds,
-    )
-    count = len(planned.pods)
-    return Launch(
-        reason=Reason("Provisioned", f"room for {count} pending pod{'s' if count != 1 else ''}"),
-        id=planned.id,
-        draft=draft,
-        pods=planned.pods,
-        instance_type=planned.instance_type,
-        zone=planned.zone,
-        capacity_type=planned.capacity_type,
-        price_nano_usd=planned.price_nano_usd,
-        instance_types=planned.instance_types,
-        capacity=planned.capacity,
-        allocatable=planned.allocatable,
-        candidates=candidates.overrides if candidates is not None else (),
-    )
-
-
-def _claim_name(snapshot: Snapshot, planned: PlannedLaunch) -> ClaimName:
-    """``<pool>-<five characters>``, made of the cycle's seed: a repeated create is a conflict, not a second claim."""
-    digest = hashlib.sha256(f"{snapshot.seed}/{planned.pool}/{planned.id}".encode()).digest()
-    alphabet = "bcdfghjklmnpqrstvwxz2456789"
-    suffix = "".join(alphabet[b % len(alphabet)] for b in digest[:5])
-    return ClaimName(f"{planned.pool[:57]}-{suffix}")
+    return msgspec.structs.replace(launch, candidates=candidates.overrides)
 
 
 def _disruption(world: World, packed: PackingResult) -> Gone:

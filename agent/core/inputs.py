@@ -9,12 +9,12 @@ import msgspec
 from agent.core.observed import corrected, seen_memory
 from agent.core.pools import protection
 from agent.core.world import World
-from agent.model.ec2 import CapacityError, CapacityType, InstanceType, NodeClass
-from agent.model.kubernetes import DaemonSet, Node, NodeClaim, NodePool, Pod, Requirement, Taint
-from agent.model.names import ClassName, InstanceTypeName, PodKey, PoolName, Zone
+from agent.model.actions import Launch
+from agent.model.ec2 import CapacityError, InstanceType, NodeClass
+from agent.model.kubernetes import DaemonSet, Node, NodeClaim, NodePool, Pod
+from agent.model.names import ClassName, PodKey, PoolName
 from agent.model.plan import Limits, Placement
 from agent.model.reasons import Refusal
-from agent.model.resources import ZERO, Resources
 
 PROMISED: Final = "joinery.sh/pods"
 """On a NodeClaim: the pods that it was bought for, as a JSON list of ``namespace/name``."""
@@ -48,6 +48,8 @@ class PackingInput(msgspec.Struct, frozen=True):
     """Names of nodes and claims that take no pods because this plan removes them."""
     protected: dict[PoolName, datetime] = {}
     """Pools in protected mode, and when their next trial launch is due."""
+    seed: str = ""
+    """Random text of this cycle, from which claims are named."""
     launch: bool = True
     """False: only room that is there already counts."""
 
@@ -74,42 +76,15 @@ class PackingInput(msgspec.Struct, frozen=True):
             launches=snapshot.memory.launches,
             without=frozenset(without),
             protected=held,
+            seed=snapshot.seed,
             launch=launch,
         )
-
-
-class PlannedLaunch(msgspec.Struct, frozen=True, gc=False):
-    """One node to be bought: all that its NodeClaim and the plan say of it, but for its name."""
-
-    id: int
-    pool: PoolName
-    pool_uid: str
-    node_class: ClassName
-    requirements: tuple[Requirement, ...]
-    requests: Resources
-    """Of its pods and of the DaemonSets that will run on it."""
-    pods: tuple[PodKey, ...]
-    instance_type: InstanceTypeName
-    zone: Zone
-    capacity_type: CapacityType
-    price_nano_usd: int
-    """Of the offering expected to be launched: the cheapest allowed."""
-    instance_types: tuple[InstanceTypeName, ...]
-    """Every type that the launch may fall back to, cheapest first."""
-    capacity: Resources = ZERO
-    allocatable: Resources = ZERO
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-    taints: tuple[Taint, ...] = ()
-    startup_taints: tuple[Taint, ...] = ()
-    expire_after_seconds: int | None = None
-    termination_grace_seconds: int | None = None
 
 
 class PackingResult(msgspec.Struct, frozen=True):
     """A place or a refusal for every pod that was asked about."""
 
-    launches: tuple[PlannedLaunch, ...] = ()
+    launches: tuple[Launch, ...] = ()
     placements: tuple[Placement, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     waiting: tuple[PodKey, ...] = ()

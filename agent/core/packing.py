@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agent.core.bins import Bin, Demand, Problem, first_fit, merged
 from agent.core.buying import Buying, Purchase
 from agent.core.composing import compose
-from agent.core.inputs import PackingInput, PackingResult, PlannedLaunch
+from agent.core.inputs import PackingInput, PackingResult
 from agent.core.placing import place
 from agent.core.refusing import no_pools, refusal
 from agent.core.requirements import Requirements
@@ -19,9 +19,10 @@ from agent.core.rooms import rooms
 from agent.core.shapes import Shape, shapes
 from agent.core.shop import Shop
 from agent.core.space import Space
-from agent.core.steered import Style, steered
-from agent.core.templates import Template, by_weight, template, unusable
+from agent.core.steered import Style, Terrain, steered
+from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
 from agent.core.verifying import verify
+from agent.model.actions import Launch
 from agent.model.kubernetes import NodePool, Pod
 from agent.model.names import PodKey
 from agent.model.plan import Placement
@@ -50,7 +51,7 @@ class _Packing:
     left: dict[int, list[PodKey]] = field(default_factory=dict)
     """Pods of each shape that have no place yet, in order of name."""
     placements: list[Placement] = field(default_factory=list)
-    launches: list[PlannedLaunch] = field(default_factory=list)
+    launches: list[Launch] = field(default_factory=list)
     why: defaultdict[int, list[Why]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -98,7 +99,7 @@ def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...
             packing.why[n].append((pool.name, reason))
     if not usable or not packing.asked.launch:
         return
-    shop = Shop(packing.asked, tuple(usable), tuple(shape.requests for shape in grouped))
+    shop = Shop(packing.asked, tuple(usable), daemon_pods(packing.asked), tuple(shape.requests for shape in grouped))
     for _ in range(ROUNDS):
         # Types that a limit forbids are left out from the start, so that the rest is packed on those it allows.
         if buying.brake() is not None or not _round(packing, shop.within(buying), grouped, buying):
@@ -152,7 +153,8 @@ def _cheapest(problem: Problem) -> tuple[Bin, ...]:
     variants = [first_fit(problem, order, _ceiling(problem.space, share)) for share in CEILINGS]
     if not problem.floors and any(prices):
         styles = STYLES if len(problem.demands) <= FEW_SHAPES else MANY_STYLES
-        variants += [steered(problem, style) for style in styles]
+        terrain = Terrain.of(problem)
+        variants += [steered(terrain, style) for style in styles]
     most = max(_placed(v) for v in variants)
     whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if _placed(v) == most]
     best = min(whole, key=lambda w: w[:3])[3]

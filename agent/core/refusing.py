@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from agent.core.buying import Buying
 from agent.core.columns import union
-from agent.core.composing import distinct
+from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
-from agent.core.requirements import Requirements, normalized
+from agent.core.requirements import Requirements
 from agent.core.shapes import Shape
 from agent.core.shop import Shop
 from agent.core.space import Space, bits
@@ -93,15 +93,14 @@ def _refused_by_ec2(pool: NodePool, errors: Sequence[CapacityError]) -> Reason:
 def _too_uniform(space: Space, number: int, serving: int) -> str | None:
     """Fewer values of a label than minValues asks are left among the types that hold the pod."""
     pool = space.templates[number].pool
-    columns = [space.columns[i] for i in bits(serving)]
-    for entry in pool.requirements:
-        there = len(distinct(normalized(entry.key), columns)) if entry.min_values is not None else 0
-        if entry.min_values is not None and there < entry.min_values:
-            return (
-                f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and the types that "
-                f"hold the pod have {there}"
-            )
-    return None
+    short = too_few(pool, [space.columns[i] for i in bits(serving)])
+    if short is None:
+        return None
+    entry, there = short
+    return (
+        f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and the types that "
+        f"hold the pod have {there}"
+    )
 
 
 def _narrowing(space: Space, members: int, total: int, asked: Requirements, shape: Shape) -> str | None:

@@ -217,6 +217,11 @@ class Requirements(msgspec.Struct, frozen=True, gc=False):
                 return key
         return None
 
+    def overlaps(self, other: "Requirements") -> bool:
+        """Whether every label that both speak of can have a value that satisfies both."""
+        fewer, more = sorted((self.by_key, other.by_key), key=len)
+        return all(values.intersects(more[key]) for key, values in fewer.items() if key in more)
+
     def written(self) -> tuple[Requirement, ...]:
         """As manifest entries, sorted by key."""
         return tuple(entry for key, values in sorted(self.by_key.items()) for entry in values.requirements(key))

@@ -45,10 +45,6 @@ class Shape:
             self._taints[taints] = untolerated(self.example.tolerations, taints)
         return self._taints[taints]
 
-    def admitted_by(self, labels: dict[str, str]) -> bool:
-        """Whether a node with these labels satisfies one of the alternatives."""
-        return any(alternative.admits(labels) for alternative in self.alternatives)
-
 
 def shapes(pods: Iterable[Pod]) -> tuple[Shape, ...]:
     """Group pods into shapes, in an order that does not depend on theirs: the largest first (Karpenter's rule 8.1)."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from agent.core.buying import Buying
 from agent.core.inputs import PackingInput
 from agent.core.space import Space, build
-from agent.core.templates import Template, daemon_pods
+from agent.core.templates import Template
+from agent.model.kubernetes import Pod
 from agent.model.resources import Resources
 
 
@@ -15,6 +16,8 @@ class Shop:
 
     asked: PackingInput
     templates: tuple[Template, ...]
+    daemons: tuple[Pod, ...]
+    """One pod of each DaemonSet."""
     sizes: tuple[Resources, ...]
     """What the pods ask: resources that none of them asks for are no dimension of packing."""
     _spaces: dict[tuple[tuple[int, ...], bool], Space] = field(default_factory=dict)
@@ -36,5 +39,5 @@ class Shop:
         key = (tuple(len(own.types) for own in templates), refused)
         if key not in self._spaces:
             errors = [e for e in self.asked.capacity_errors if refused and e.until > self.asked.now]
-            self._spaces[key] = build(templates, errors, daemon_pods(self.asked), self.sizes)
+            self._spaces[key] = build(templates, errors, self.daemons, self.sizes)
         return self._spaces[key]

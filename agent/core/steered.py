@@ -29,33 +29,65 @@ class Style:
     """So many of the largest demands are tried as a node's first pod, beside the plain order."""
 
 
-@dataclass(slots=True)
-class _State:
+@dataclass(frozen=True, slots=True)
+class Terrain:
+    """What is the same for every style of steering through one problem."""
+
     problem: Problem
-    style: Style
-    left: list[int]
     single: tuple[int, ...]
     """Per demand: the columns that hold one pod of it."""
-    efficient: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    lists: dict[tuple[int, int], Lists] = field(default_factory=dict)
+    _efficient: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    _lists: dict[tuple[int, int], Lists] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Terrain":
+        """Look at the demands; the rest is found out when it is asked for."""
+        return cls(problem, tuple(d.mask & problem.space.fits(d.amounts) for d in problem.demands))
+
+    def lists(self, column: int, key: int, numbers: Sequence[int]) -> Lists:
+        """Which demands of a group, or of all, a column can take."""
+        if (column, key) not in self._lists:
+            self._lists[column, key] = lists_for(self.problem, column, numbers)
+        return self._lists[column, key]
+
+    def efficient(self, group: int) -> tuple[int, ...]:
+        """Columns of a group than which no other has at least as much of everything for no more money."""
+        if group not in self._efficient:
+            space = self.problem.space
+            kept: list[int] = []
+            seen: set[Vector] = set()
+            for column in bits(group):
+                net = space.nets[column]
+                if net in seen:
+                    continue
+                seen.add(net)
+                if not any(all(a >= b for a, b in zip(space.nets[k], net, strict=True)) for k in kept):
+                    kept.append(column)
+            self._efficient[group] = tuple(kept)
+        return self._efficient[group]
+
+
+@dataclass(slots=True)
+class _State:
+    terrain: Terrain
+    style: Style
+    left: list[int]
     short: dict[tuple[int, int], tuple[int, Lists]] = field(default_factory=dict)
     """The lists without exhausted demands, and how many demands there were then."""
 
     def listed(self, column: int, key: int, numbers: Sequence[int]) -> Lists:
-        """Which demands a column can take, of a group or of all."""
-        if (column, key) not in self.lists:
-            self.lists[column, key] = lists_for(self.problem, column, numbers)
+        """Which demands with pods left a column can take, of a group or of all."""
         alive = sum(1 for count in self.left if count)
         held = self.short.get((column, key))
         if held is None or held[0] != alive:
-            held = self.short[column, key] = (alive, remaining(self.lists[column, key], self.left))
+            held = self.short[column, key] = (alive, remaining(self.terrain.lists(column, key, numbers), self.left))
         return held[1]
 
 
-def steered(problem: Problem, style: Style) -> tuple[Bin, ...]:
+def steered(terrain: Terrain, style: Style) -> tuple[Bin, ...]:
     """Bins for all demands that fit anything, the most restricted demands first."""
-    single = tuple(d.mask & problem.space.fits(d.amounts) for d in problem.demands)
-    state = _State(problem, style, [d.count for d in problem.demands], single)
+    problem, single = terrain.problem, terrain.single
+    state = _State(terrain, style, [d.count for d in problem.demands])
     groups = sorted({d.mask for d in problem.demands}, key=lambda mask: (mask.bit_count(), mask))
     bins: list[Bin] = []
     for group in groups:
@@ -72,20 +104,22 @@ def steered(problem: Problem, style: Style) -> tuple[Bin, ...]:
 
 
 def _best(state: _State, group: int, members: tuple[int, ...]) -> Bin | None:
-    space = state.problem.space
+    problem, single = state.terrain.problem, state.terrain.single
+    space = problem.space
     total = tuple(
-        sum(state.problem.demands[n].amounts[d] * state.left[n] for n in members) for d in range(len(space.dimensions))
+        sum(problem.demands[n].amounts[d] * state.left[n] for n in members) for d in range(len(space.dimensions))
     )
-    columns = _efficient(state, group)
+    columns = state.terrain.efficient(group)
     prices = worth(total, [(space.columns[c].price, space.nets[c]) for c in columns])
     heads = sorted(
-        (n for n in members if state.left[n]), key=lambda n: (-_value(state.problem.demands[n].amounts, prices), n)
+        (n for n in members if state.left[n]),
+        key=lambda n: (-_value(problem.demands[n].amounts, prices), n),
     )
     chosen = _candidates(state, columns, total, prices)
-    chosen += [cheapest(mask) for mask in (group & space.fits(total), state.single[heads[0]]) if mask]
+    chosen += [cheapest(mask) for mask in (group & space.fits(total), single[heads[0]]) if mask]
     found: list[tuple[float, int, Bin]] = []
     for column in dict.fromkeys(chosen):
-        fitting = [n for n in heads if state.single[n] >> column & 1]
+        fitting = [n for n in heads if single[n] >> column & 1]
         for head in fitting[: 1 + state.style.heads]:
             filled = _fill(state, column, (members, group), (head, total))
             if filled.mask:
@@ -96,7 +130,7 @@ def _best(state: _State, group: int, members: tuple[int, ...]) -> Bin | None:
 
 def _candidates(state: _State, columns: Sequence[int], total: Vector, prices: Sequence[float]) -> list[int]:
     """The most efficient columns of a fitting size."""
-    space = state.problem.space
+    space = state.terrain.problem.space
     rated = sorted(
         (-_value(space.nets[c], prices) / max(space.columns[c].price, 1), -space.columns[c].price, c) for c in columns
     )
@@ -110,32 +144,16 @@ def _candidates(state: _State, columns: Sequence[int], total: Vector, prices: Se
 
 def _fill(state: _State, column: int, group: tuple[tuple[int, ...], int], first: tuple[int, Vector]) -> Bin:
     """Fill with the group's own demands, then its gaps with others that may run there."""
+    problem = state.terrain.problem
     members, mask = group
     head, total = first
-    filling = Filling.begin(state.problem, column, state.left, total)
+    filling = Filling.begin(problem, column, state.left, total)
     filling.put(head)
     if not filling.taken:
-        return Bin(0, 0, state.problem.empty, ())
-    for key, numbers in ((mask, members), (-1, range(len(state.problem.demands)))):
+        return Bin(0, 0, problem.empty, ())
+    for key, numbers in ((mask, members), (-1, range(len(problem.demands)))):
         filling.fill(state.listed(column, key, numbers))
     return filling.done()
-
-
-def _efficient(state: _State, group: int) -> tuple[int, ...]:
-    """Columns of a group than which no other has at least as much of everything for no more money."""
-    if group not in state.efficient:
-        space = state.problem.space
-        kept: list[int] = []
-        seen: set[Vector] = set()
-        for column in bits(group):
-            net = space.nets[column]
-            if net in seen:
-                continue
-            seen.add(net)
-            if not any(all(a >= b for a, b in zip(space.nets[k], net, strict=True)) for k in kept):
-                kept.append(column)
-        state.efficient[group] = tuple(kept)
-    return state.efficient[group]
 
 
 def _value(amounts: Sequence[int], prices: Sequence[float]) -> float:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from agent.core.catalog import is_allowed, is_exhausted
-from agent.core.inputs import PackingInput, PackingResult, Pair, PlannedLaunch
+from agent.core.inputs import PackingInput, PackingResult, Pair
 from agent.core.requirements import ABSENT, Requirements, ValueSet, alternatives, normalized_labels, type_labels
 from agent.core.taints import lasting, untolerated
 from agent.core.templates import daemon_pods
 from agent.model import names
+from agent.model.actions import Launch
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import NodeClaim, Pod
 from agent.model.names import ClassName, PodKey
@@ -62,21 +63,21 @@ class _Launches:
         self._daemons = daemon_pods(asked)
         self._allowed: defaultdict[object, _Memo] = defaultdict(dict)
 
-    def check(self, launch: PlannedLaunch, pods: Sequence[Pod]) -> None:
+    def check(self, launch: Launch, pods: Sequence[Pod]) -> None:
         """Raise PlanInvalid when the launch does not hold what is promised."""
         kinds = {_kind(pod): pod for pod in pods}
         needed = sum((_requests(pod) for pod in pods), start=ZERO)
         for pod in kinds.values():
-            if (taint := untolerated(pod.tolerations, launch.taints)) is not None:
+            if (taint := untolerated(pod.tolerations, launch.draft.taints)) is not None:
                 raise PlanInvalid(f"launch {launch.id}: pod {pod.key} does not tolerate {taint.key}")
-        bought = Requirements.of(launch.requirements)
-        given = bought & Requirements.from_labels(launch.labels | _LATER)
-        daemons = [d for d in self._daemons if untolerated(d.tolerations, launch.taints) is None]
+        bought = Requirements.of(launch.draft.requirements)
+        given = bought & Requirements.from_labels(launch.draft.labels | _LATER)
+        daemons = [d for d in self._daemons if untolerated(d.tolerations, launch.draft.taints) is None]
         for type_name in launch.instance_types:
-            kind = self._types.get((launch.node_class, type_name))
+            kind = self._types.get((launch.draft.node_class, type_name))
             if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
                 raise PlanInvalid(f"launch {launch.id}: {type_name} is not offered as required")
-            memo = self._allowed[launch.requirements]
+            memo = self._allowed[launch.draft.requirements]
             for pod in kinds.values():
                 if not _may_run(kind, given, pod, memo):
                     raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {type_name}")
@@ -85,10 +86,10 @@ class _Launches:
                 raise PlanInvalid(f"launch {launch.id}: its pods do not fit on {type_name}")
         self._is_priced(launch, bought)
 
-    def _is_priced(self, launch: PlannedLaunch, bought: Requirements) -> None:
+    def _is_priced(self, launch: Launch, bought: Requirements) -> None:
         """The expected offering is there, allowed, not refused lately, and costs what is said."""
         expected = (launch.zone, launch.capacity_type, launch.price_nano_usd)
-        kind = self._types[launch.node_class, launch.instance_type]
+        kind = self._types[launch.draft.node_class, launch.instance_type]
         if launch.instance_type not in launch.instance_types or not any(
             (o.zone, o.capacity_type, o.price_nano_usd) == expected
             and is_allowed(bought, o)
@@ -185,12 +186,12 @@ def _accepts(pair: Pair, pod: Pod) -> None:
 def _within_limits(asked: PackingInput, result: PackingResult) -> None:
     """What pools have and what launches may become at most stays within their limits."""
     for pool in asked.pools:
-        launches = [launch for launch in result.launches if launch.pool == pool.name]
+        launches = [launch for launch in result.launches if launch.draft.pool == pool.name]
         claims = [p.claim for p in asked.pairs if p.claim is not None and p.claim.pool == pool.name]
         for resource, limit in pool.limits.items():
             if not launches:
                 continue
-            planned = sum(_most(asked, launch.node_class, launch.instance_types, resource) for launch in launches)
+            planned = sum(_most(asked, launch.draft.node_class, launch.instance_types, resource) for launch in launches)
             if planned and planned + sum(_held(asked, claim, resource) for claim in claims) > limit:
                 raise PlanInvalid(f"NodePool {pool.name} would use more {resource} than its limit")
 
@@ -223,5 +224,5 @@ def _within_brakes(asked: PackingInput, result: PackingResult) -> None:
     if recent + count > asked.limits.launches_per_minute:
         raise PlanInvalid("more launches than launchesPerMinute allows")
     for pool in asked.protected:
-        if sum(launch.pool == pool for launch in result.launches) > 1:
+        if sum(launch.draft.pool == pool for launch in result.launches) > 1:
             raise PlanInvalid(f"NodePool {pool} is in protected mode and would buy more than one node")

@@ -57,10 +57,6 @@ class Machines:
         self._stopped.set()
         self._due.set()
 
-    def look_soon(self) -> None:
-        """Look now instead of at the end of the interval."""
-        self._due.set()
-
     def view(self) -> Look:
         """The newest look with own writes laid over."""
         with self._lock:

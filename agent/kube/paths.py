@@ -92,11 +92,6 @@ def daemonsets(namespace: str | None = None, name: str | None = None) -> str:
     return _path("apps/v1", "daemonsets", namespace, name)
 
 
-def deployments(namespace: str | None = None, name: str | None = None) -> str:
-    """``apps/v1`` Deployments."""
-    return _path("apps/v1", "deployments", namespace, name)
-
-
 def volume_attachments(name: str | None = None) -> str:
     """``storage.k8s.io/v1`` VolumeAttachments."""
     return _path("storage.k8s.io/v1", "volumeattachments", None, name)
@@ -105,31 +100,6 @@ def volume_attachments(name: str | None = None) -> str:
 def crds(name: str | None = None) -> str:
     """``apiextensions.k8s.io/v1`` CustomResourceDefinitions."""
     return _path("apiextensions.k8s.io/v1", "customresourcedefinitions", None, name)
-
-
-def cluster_roles(name: str | None = None) -> str:
-    """``rbac.authorization.k8s.io/v1`` ClusterRoles."""
-    return _path("rbac.authorization.k8s.io/v1", "clusterroles", None, name)
-
-
-def cluster_role_bindings(name: str | None = None) -> str:
-    """``rbac.authorization.k8s.io/v1`` ClusterRoleBindings."""
-    return _path("rbac.authorization.k8s.io/v1", "clusterrolebindings", None, name)
-
-
-def roles(namespace: str | None = None, name: str | None = None) -> str:
-    """``rbac.authorization.k8s.io/v1`` Roles."""
-    return _path("rbac.authorization.k8s.io/v1", "roles", namespace, name)
-
-
-def role_bindings(namespace: str | None = None, name: str | None = None) -> str:
-    """``rbac.authorization.k8s.io/v1`` RoleBindings."""
-    return _path("rbac.authorization.k8s.io/v1", "rolebindings", namespace, name)
-
-
-def self_subject_access_reviews() -> str:
-    """Where one asks whether one may do something."""
-    return _path("authorization.k8s.io/v1", "selfsubjectaccessreviews")
 
 
 def status(path: str) -> str:

@@ -9,7 +9,6 @@ from agent.model.names import ClaimName, ClaimUid, ClassName, NodeName, PodKey, 
 from agent.model.resources import ZERO, Resources
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Gte", "Lte"]
-Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 Status = Literal["True", "False", "Unknown"]
 
 

@@ -89,8 +89,6 @@ class Memory(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Which pods that count were last seen on a claim's node, as a digest; a change is a pod event."""
     join_failures: dict[PoolName, int] = {}
     """Joins that failed in a row."""
-    trials: dict[PoolName, int] = {}
-    """Trial launches made in protected mode, which double the wait."""
 
 
 class Lesson(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

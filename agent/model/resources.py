@@ -85,10 +85,6 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             or (self.extended and any(0 < a > room.amount(n) for n, a in self.extended))
         )
 
-    def missing_from(self, room: "Resources") -> tuple[str, ...]:
-        """Names of the resources of which ``room`` has too little."""
-        return tuple(n for n, a in self.items() if a > 0 and a > room.amount(n))
-
     def largest(self, other: "Resources") -> "Resources":
         """Element-wise maximum, as Kubernetes combines init containers with the others."""
         names = {n for n, _ in self.items()} | {n for n, _ in other.items()}

@@ -6,11 +6,12 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.inputs import PackingInput, PackingResult, Pair, PlannedLaunch
+from agent.core.inputs import PackingInput, PackingResult, Pair
 from agent.core.packing import pack
 from agent.core.requirements import alternatives
 from agent.core.taints import untolerated
 from agent.model import names
+from agent.model.actions import Launch
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import NodeClaim, Pod
 from agent.model.names import ClassName, InstanceTypeName, ProviderId
@@ -34,16 +35,16 @@ def question(*pods: Pod, **fields: object) -> PackingInput:
     return PackingInput(**(about | fields))  # type: ignore[arg-type]
 
 
-def as_claim(launch: PlannedLaunch, **fields: object) -> Pair:
+def as_claim(launch: Launch, **fields: object) -> Pair:
     """The claim of a launch, as it is before EC2 has answered."""
     about: dict[str, object] = {
-        "meta": meta(f"claim-{launch.id}", labels=launch.labels, annotations=launch.annotations),
-        "node_class": launch.node_class,
-        "requirements": launch.requirements,
-        "requests": launch.requests,
-        "taints": launch.taints,
-        "startup_taints": launch.startup_taints,
-        "pool": launch.pool,
+        "meta": meta(f"claim-{launch.id}", labels=launch.draft.labels, annotations=launch.draft.annotations),
+        "node_class": launch.draft.node_class,
+        "requirements": launch.draft.requirements,
+        "requests": launch.draft.requests,
+        "taints": launch.draft.taints,
+        "startup_taints": launch.draft.startup_taints,
+        "pool": launch.draft.pool,
     }
     return Pair(None, NodeClaim(**(about | fields)))  # type: ignore[arg-type]
 
@@ -99,9 +100,9 @@ def test_a_launch_may_be_any_of_its_types_and_holds_its_pods_on_each(asked: Pack
         for name in launch.instance_types:
             assert needed.fits_in(kinds[name].allocatable)
         for key in launch.pods:
-            assert untolerated(pods[key].tolerations, launch.taints) is None
+            assert untolerated(pods[key].tolerations, launch.draft.taints) is None
             assert any(a.admits(labels) for a in alternatives(pods[key]) for labels in _nodes(launch, kinds))
-        written = {r.key: r.values for r in launch.requirements if r.operator == "In"}
+        written = {r.key: r.values for r in launch.draft.requirements if r.operator == "In"}
         assert written[names.INSTANCE_TYPE] == launch.instance_types
         assert launch.instance_type == launch.instance_types[0]
         assert launch.capacity_type in written[names.CAPACITY_TYPE]
@@ -114,15 +115,15 @@ def test_a_launch_may_be_any_of_its_types_and_holds_its_pods_on_each(asked: Pack
         )
 
 
-def _nodes(launch: PlannedLaunch, kinds: dict[InstanceTypeName, InstanceType]) -> list[dict[str, str]]:
+def _nodes(launch: Launch, kinds: dict[InstanceTypeName, InstanceType]) -> list[dict[str, str]]:
     """Labels of the nodes that the launch may become; of a label with several values, each."""
-    allowed = {r.key: r.values for r in launch.requirements if r.operator == "In"}
+    allowed = {r.key: r.values for r in launch.draft.requirements if r.operator == "In"}
     found = []
     for name in launch.instance_types:
         own = {r.key: r.values for r in kinds[name].requirements}
         for os in allowed.get(names.OS, own[names.OS]):
             for offering in kinds[name].offerings:
-                labels = {k: v[0] for k, v in own.items()} | launch.labels
+                labels = {k: v[0] for k, v in own.items()} | launch.draft.labels
                 bought = {
                     names.OS: os,
                     names.INSTANCE_TYPE: str(name),
@@ -147,7 +148,7 @@ def test_limits_hold_over_several_decisions_whatever_ec2_returns(asked: PackingI
             claims.append(
                 as_claim(
                     launch,
-                    meta=meta(f"c-{len(current.pairs)}-{launch.id}", labels=launch.labels),
+                    meta=meta(f"c-{len(current.pairs)}-{launch.id}", labels=launch.draft.labels),
                     provider_id=ProviderId(f"aws:///z/i-{len(current.pairs)}-{launch.id}"),
                     capacity=largest.capacity,
                     allocatable=largest.allocatable,
