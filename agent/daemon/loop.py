@@ -20,7 +20,7 @@ from agent.core.pods import is_pending
 from agent.daemon.act import Actor
 from agent.daemon.batch import BatchWindow
 from agent.daemon.machines import Machines
-from agent.daemon.observe import NotYet, Observer, Window
+from agent.daemon.observe import NotYet, Observer
 from agent.model.actions import Action
 from agent.model.plan import Lesson, Memory, Plan, Snapshot
 
@@ -129,7 +129,7 @@ class Loop:
         return self._sleep(plan)
 
     def _observed(self, now: datetime, memory: Memory) -> Snapshot:
-        snapshot = self.observer.snapshot(Window(now, secrets.token_hex(8), provision=True), memory)
+        snapshot = self.observer.snapshot(now, secrets.token_hex(8), memory)
         # The window is shown the very pods that are decided on: one that came in between would skip it.
         closed = self.batch.offer((p.meta.uid for p in snapshot.pods if is_pending(p)), now)
         return msgspec.structs.replace(snapshot, provision=snapshot.provision and closed)

@@ -22,15 +22,6 @@ class NotYet(Exception):  # noqa: N818 - a state, not a fault
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """What the loop adds: whether provisioning's batch window is closed, and the cycle's seed."""
-
-    now: datetime
-    seed: str
-    provision: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Observer:
     """Everything that can be seen, from where it is kept."""
 
@@ -43,8 +34,8 @@ class Observer:
     busy: Callable[[], tuple[str, ...]]
     drafts: Callable[[], tuple[ClaimDraft, ...]]
 
-    def snapshot(self, window: Window, memory: Memory) -> Snapshot:
-        """The world now.
+    def snapshot(self, now: datetime, seed: str, memory: Memory) -> Snapshot:
+        """The world now; ``provision`` says whether enough is known to buy.
 
         Raises:
             NotYet: a cache has not synced or is stale; deciding from half a view would do harm.
@@ -53,14 +44,14 @@ class Observer:
         classes = self.classes.models()
         look = self.machines.view()
         return Snapshot(
-            now=window.now,
+            now=now,
             cluster=self.cluster,
             limits=self.limits,
-            seed=window.seed,
-            provision=window.provision and self.market.ready() and self.classes.resolved(),
+            seed=seed,
+            provision=self.market.ready() and self.classes.resolved(),
             pods=self.cache.items("pods"),
             nodes=self.cache.items("nodes"),
-            claims=self._claims(window.now),
+            claims=self._claims(now),
             pools=self.cache.items("nodepools"),
             classes=classes,
             instance_types=self.market.instance_types(classes),
