@@ -8,13 +8,13 @@ import msgspec
 
 from agent.core.columns import Column
 from agent.core.inputs import PROMISED, PackingInput
-from agent.core.labels import WELL_KNOWN
 from agent.core.requirements import Requirements, ValueSet, normalized
 from agent.core.space import Space, bits
 from agent.core.templates import SIMULATED, Template
 from agent.model import names
 from agent.model.actions import ClaimDraft, Launch
 from agent.model.kubernetes import NodePool, Requirement
+from agent.model.labels import DECIDED
 from agent.model.names import ClaimName, InstanceTypeName, PodKey, PoolName
 from agent.model.reasons import Reason
 from agent.model.resources import Resources
@@ -144,7 +144,7 @@ def _labels(own: Template, requirements: Requirements) -> dict[str, str]:
     Karpenter's rule 2.5, but the same value every time: without a definite one the node would come without the label,
     and its pods would never run on it.
     """
-    decided = WELL_KNOWN | own.mentioned
+    decided = DECIDED | own.mentioned
     found = {}
     for key, values in requirements:
         value = values.single

@@ -8,54 +8,7 @@ from pydantic import AfterValidator, Field
 from agent.manifests.scalars import NAME_PART, Between, LabelKey, LabelValue, Matching, Whole, fault
 from agent.manifests.written import Rule, Written
 from agent.model import names
-
-WELL_KNOWN: Final = (
-    names.NODEPOOL,
-    names.ZONE,
-    names.REGION,
-    names.INSTANCE_TYPE,
-    names.ARCH,
-    names.OS,
-    names.CAPACITY_TYPE,
-    "node.kubernetes.io/windows-build",
-)
-"""Labels that the core knows (karpenter.sh/docs/concepts/scheduling)."""
-
-AWS_LABELS: Final = tuple(
-    f"karpenter.k8s.aws/{name}"
-    for name in (
-        "instance-tenancy",
-        "capacity-reservation-type",
-        "capacity-reservation-id",
-        "capacity-reservation-interruptible",
-        "ec2nodeclass",
-        "instance-encryption-in-transit-supported",
-        "nitro-sandbox",
-        "instance-category",
-        "instance-hypervisor",
-        "instance-family",
-        "instance-generation",
-        "instance-local-nvme",
-        "instance-size",
-        "instance-cpu",
-        "instance-cpu-manufacturer",
-        "instance-cpu-sustained-clock-speed-mhz",
-        "instance-memory",
-        "instance-ebs-bandwidth",
-        "instance-network-bandwidth",
-        "instance-gpu-name",
-        "instance-gpu-manufacturer",
-        "instance-gpu-count",
-        "instance-gpu-memory",
-        "instance-accelerator-name",
-        "instance-accelerator-manufacturer",
-        "instance-accelerator-count",
-        "instance-capability-flex",
-        "placement-group-id",
-        "placement-group-partition",
-    )
-)
-"""The only labels of the domain karpenter.k8s.aws that a pool may name."""
+from agent.model.labels import AWS_LABELS
 
 ALIASES: Final = {
     "failure-domain.beta.kubernetes.io/zone": names.ZONE,

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.labels import WELL_KNOWN
 from agent.core.requirements import (
     ABSENT,
     ANYTHING,
@@ -16,6 +15,7 @@ from agent.core.requirements import (
 )
 from agent.model import names
 from agent.model.kubernetes import Operator, Requirement
+from agent.model.labels import DECIDED
 from tests.build import pod
 from tests.strategies import WORDS, requirements, value_sets
 
@@ -146,7 +146,7 @@ def test_a_key_that_a_node_does_not_define_is_missing_there_unless_the_instance_
     assert node.incompatible(of("NotIn", "x", key="other")) is None
     assert node.incompatible(of("DoesNotExist", key="other")) is None
     assert node.incompatible(of("In", "z", key=names.ZONE)) == names.ZONE
-    assert node.incompatible(of("In", "z", key=names.ZONE), WELL_KNOWN) is None
+    assert node.incompatible(of("In", "z", key=names.ZONE), DECIDED) is None
     assert of("NotIn", "a").incompatible(of("DoesNotExist")) is None
 
 
