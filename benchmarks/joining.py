@@ -3,11 +3,9 @@
 import time
 from collections.abc import Iterator
 
-import boto3
-
 from benchmarks.cluster import Bench, Daemon
 from benchmarks.report import Row
-from tests.cluster.instance import Instance, InstanceFacts
+from tests.cluster.instance import Instance
 
 RUNS = 5
 
@@ -24,7 +22,7 @@ def _once(bench: Bench, number: int) -> float:
     stack = bench.stack
     where = ("--settings", str(bench.folder / "agent.yaml"), "--kubeconfig", str(stack.kubeconfig))
     script = stack.joinery("userdata", "render", "default", *where)
-    facts = _machine(bench)
+    facts = stack.run_base_instance()
     folder = bench.folder / f"instance-{number}"
     instance = Instance(facts, script.encode(), folder, ssm_endpoint=stack.ec2.endpoint)
     began = time.monotonic()
@@ -38,20 +36,3 @@ def _once(bench: Bench, number: int) -> float:
         stack.ec2.by_hand("terminate", facts.instance_id)
     stack.control_plane.kubectl("delete", "node", facts.instance_id)
     return took
-
-
-def _machine(bench: Bench) -> InstanceFacts:
-    """An instance that may join by its tags."""
-    session = boto3.Session("test", "test", region_name=bench.stack.ec2.region)
-    client = session.client("ec2", endpoint_url=bench.stack.ec2.endpoint)
-    tags = {"joinery.sh/cluster": "team", "joinery.sh/role": "base"}
-    made = client.run_instances(
-        ImageId="ami-0000000000ubu2404",
-        InstanceType="t3.medium",
-        MinCount=1,
-        MaxCount=1,
-        SubnetId=next(iter(bench.stack.seeded["subnets"].values())),
-        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
-    )["Instances"][0]
-    client.close()
-    return InstanceFacts(made["InstanceId"], zone=made["Placement"]["AvailabilityZone"])

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.loopback import Loopback
 
 TOKEN_TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN_HEADER = "X-aws-ec2-metadata-token"
 MAX_TTL_SECONDS = 21600
 
 
-class MetadataServer:
+class MetadataServer(Loopback):
     """Serves a tree of documents to whoever holds a session token. `documents` may be changed while it runs."""
 
     def __init__(self, documents: Mapping[str, str | bytes]) -> None:
         """`documents` maps a path under /latest/, for instance `meta-data/instance-id`, to its text."""
         self.documents = dict(documents)
         self._tokens: dict[str, datetime] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
-        self._thread.start()
+        super().__init__(self._handler())
 
     @property
     def url(self) -> str:
         """What AWS_EC2_METADATA_SERVICE_ENDPOINT is to be set to."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/"
-
-    def close(self) -> None:
-        """Stops serving and frees the port."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        return f"{super().url}/"
 
     def issue(self, seconds: str | None) -> tuple[HTTPStatus, bytes]:
         """A new session token, as PUT /latest/api/token answers."""

@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import boto3
 import yaml
 
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.instance import InstanceFacts
 from tests.cluster.machine_room import MachineRoom
 from tests.cluster.processes import wait_until
 from tests.embedded_ec2 import REGION, EmbeddedEc2
@@ -128,6 +131,25 @@ class Stack:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
         return done.stderr if fails else done.stdout
+
+    def run_instance(self, tags: Mapping[str, str], instance_type: str = "t3.medium") -> InstanceFacts:
+        """An instance that somebody else launched, with these tags; nobody boots it."""
+        session = boto3.Session("test", "test", region_name=self.ec2.region)
+        client: Any = session.client("ec2", endpoint_url=self.ec2.endpoint)
+        made = client.run_instances(
+            ImageId="ami-0000000000ubu2404",
+            InstanceType=instance_type,
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=next(iter(self.seeded["subnets"].values())),
+            TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
+        )["Instances"][0]
+        client.close()
+        return InstanceFacts(made["InstanceId"], instance_type, zone=made["Placement"]["AvailabilityZone"])
+
+    def run_base_instance(self) -> InstanceFacts:
+        """An instance as Terraform would launch it: admitted by its tags, whatever its class."""
+        return self.run_instance({"joinery.sh/cluster": "team", "joinery.sh/role": "base"})
 
     def apply(self, *documents: object) -> None:
         """kubectl apply of objects."""

@@ -55,21 +55,7 @@ def _token_text(shown: str) -> str:
 
 def _instance(stack: Stack, **tags: str) -> str:
     """An instance in EC2 with these tags; nobody boots it."""
-    import boto3  # noqa: PLC0415 - only these tests talk to EC2 themselves
-
-    client = boto3.Session("t", "t", region_name=stack.ec2.region).client("ec2", endpoint_url=stack.ec2.endpoint)
-    made = client.run_instances(
-        ImageId="ami-0000000000ubu2404",
-        InstanceType="t3.medium",
-        MinCount=1,
-        MaxCount=1,
-        SubnetId=next(iter(stack.seeded["subnets"].values())),
-        TagSpecifications=[
-            {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]},
-        ],
-    )
-    client.close()
-    return str(made["Instances"][0]["InstanceId"])
+    return stack.run_instance(tags).instance_id
 
 
 def _ours(stack: Stack, **changed: str) -> dict[str, str]:

@@ -17,19 +17,8 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.hardware import KERNEL_SETTINGS
 from tests.cluster.instance import Instance, InstanceFacts
 from tests.cluster.processes import wait_until
+from tests.join.classes import USER_SCRIPT
 
-# As in the example worker-scalable: a script that knows nothing of how it came to its three variables.
-USER_SCRIPT = """\
-#!/bin/bash
-set -ex
-apt-get update
-apt-get install -y containerd kubelet kubeadm kubectl
-containerd config default > /etc/containerd/config.toml
-systemctl restart containerd
-kubeadm join ${CLUSTER_ENDPOINT}:6443 \\
-  --token ${BOOTSTRAP_TOKEN} \\
-  --discovery-token-ca-cert-hash sha256:${CA_CERT_HASH}
-"""
 # The least that a plain image needs before such a script can work on it.
 PREPARATION = """\
 #!/bin/bash

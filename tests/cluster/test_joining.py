@@ -14,7 +14,6 @@ import yaml
 
 from tests.cluster.conftest import MakeInstance
 from tests.cluster.controlplane import ControlPlane
-from tests.cluster.instance import InstanceFacts
 from tests.cluster.processes import wait_until
 from tests.cluster.stack import Stack
 from tests.cluster.test_instance import joining
@@ -53,22 +52,6 @@ def _user_data(stack: Stack, node_class: str) -> str:
     return _joinery(stack, "userdata", "render", node_class)
 
 
-def _base_machine(stack: Stack) -> InstanceFacts:
-    """An instance that Terraform would have launched: admitted by its tags, whatever its class."""
-    client = boto3.Session("t", "t", region_name=stack.ec2.region).client("ec2", endpoint_url=stack.ec2.endpoint)
-    tags = {"joinery.sh/cluster": "team", "joinery.sh/role": "base"}
-    made = client.run_instances(
-        ImageId="ami-0000000000ubu2404",
-        InstanceType="t3.medium",
-        MinCount=1,
-        MaxCount=1,
-        SubnetId=next(iter(stack.seeded["subnets"].values())),
-        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
-    )["Instances"][0]
-    client.close()
-    return InstanceFacts(made["InstanceId"], zone=made["Placement"]["AvailabilityZone"])
-
-
 def _ssm(stack: Stack) -> Any:
     return boto3.Session("t", "t", region_name=stack.ec2.region).client("ssm", endpoint_url=stack.ec2.endpoint)
 
@@ -78,7 +61,7 @@ def test_an_instance_joins_by_its_user_data_alone(node_class: str, stack: Stack,
     """The user's own script, which knows nothing of us, and our template join alike."""
     text = _user_data(stack, node_class)
     assert not TOKEN.search(text), "userData holds a token"
-    facts = _base_machine(stack)
+    facts = stack.run_base_instance()
     instance = make_instance(facts, text, ssm_endpoint=stack.ec2.endpoint)
     node = stack.control_plane.wait_ready(facts.instance_id)
     assert node["spec"]["providerID"] == f"aws:///{facts.zone}/{facts.instance_id}"
@@ -96,7 +79,7 @@ def test_with_the_parameter_gone_the_node_stays_out_until_the_token_is_repaired(
 ) -> None:
     client = _ssm(stack)
     client.delete_parameter(Name=PARAMETER)
-    facts = _base_machine(stack)
+    facts = stack.run_base_instance()
     instance = make_instance(facts, _user_data(stack, "own-template"), ssm_endpoint=stack.ec2.endpoint)
     wait_until("a look for the token", lambda: "token" in instance.console, timeout=60)
     assert stack.control_plane.api("GET", f"/api/v1/nodes/{facts.instance_id}")[0] == 404
@@ -112,7 +95,7 @@ def test_with_an_expired_token_the_node_stays_out(stack: Stack, make_instance: M
     client = _ssm(stack)
     good = client.get_parameter(Name=PARAMETER, WithDecryption=True)["Parameter"]["Value"]
     client.put_parameter(Name=PARAMETER, Value="expire.d234567890123456", Type="SecureString", Overwrite=True)
-    facts = _base_machine(stack)
+    facts = stack.run_base_instance()
     instance = make_instance(facts, _user_data(stack, "own-template"), ssm_endpoint=stack.ec2.endpoint)
     wait_until("a try to join", lambda: any("kubeadm join" in c for c in instance.calls), timeout=90)
     assert stack.control_plane.api("GET", f"/api/v1/nodes/{facts.instance_id}")[0] == 404
@@ -126,13 +109,13 @@ def test_a_rotated_token_still_joins_in_the_overlap_and_not_once_it_is_revoked(
     old = json.loads(_joinery(stack, "token", "show", "--secret", "-o", "json"))["token"]
     new = json.loads(_joinery(stack, "token", "rotate", "-o", "json"))
     assert new["tokenId"] != old.partition(".")[0]
-    facts = _base_machine(stack)
+    facts = stack.run_base_instance()
     instance = make_instance(facts, joining(stack.control_plane, facts, token=old))
     assert instance.wait_exit() == 0, instance.console
     stack.control_plane.wait_ready(facts.instance_id)
     stack.control_plane.kubectl("delete", "node", facts.instance_id)
     _joinery(stack, "token", "revoke", old.partition(".")[0])
-    late = _base_machine(stack)
+    late = stack.run_base_instance()
     refused = make_instance(late, joining(stack.control_plane, late, token=old))
     assert refused.wait_exit() not in (0, None)
     assert stack.control_plane.api("GET", f"/api/v1/nodes/{late.instance_id}")[0] == 404
@@ -157,7 +140,6 @@ def test_when_parameter_store_refuses_the_published_token_stays_alive(code: str,
 def test_sweep_and_adopt_decide_about_an_instance_that_lost_its_claim(stack: Stack) -> None:
     """An instance without a claim, none of which exist at all: nothing is done until somebody says what."""
     uid = json.loads(stack.control_plane.kubectl("get", "namespace", "kube-system", "-o", "json"))["metadata"]["uid"]
-    client = boto3.Session("t", "t", region_name=stack.ec2.region).client("ec2", endpoint_url=stack.ec2.endpoint)
     tags = {
         "joinery.sh/cluster": "team",
         "joinery.sh/cluster-uid": uid,
@@ -167,15 +149,7 @@ def test_sweep_and_adopt_decide_about_an_instance_that_lost_its_claim(stack: Sta
         "karpenter.sh/nodepool": "worker-scalable",
         "karpenter.k8s.aws/ec2nodeclass": "default",
     }
-    made = client.run_instances(
-        ImageId="ami-0000000000ubu2404",
-        InstanceType="t3.large",
-        MinCount=1,
-        MaxCount=1,
-        SubnetId=next(iter(stack.seeded["subnets"].values())),
-        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
-    )["Instances"][0]["InstanceId"]
-    client.close()
+    made = stack.run_instance(tags, "t3.large").instance_id
     assert made in _operator(stack, "sweep")
     stack.wait(
         "the brake's Event",

@@ -11,9 +11,11 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import Loopback
 
 Json = dict[str, Any]
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
@@ -35,7 +37,7 @@ class Time:
         self.monotonic += seconds
 
 
-class Cluster:
+class Cluster(Loopback):
     """The server and its objects by path. `down` refuses everything; `fail` scripts one answer."""
 
     def __init__(self, time: Time, kubeconfig: str) -> None:
@@ -48,19 +50,7 @@ class Cluster:
         self.failures: list[tuple[str, str, int, str, bool]] = []
         self._count = 0
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__init__(_handler(self))
 
     def fail(self, method: str, part: str, status: int, *, reason: str = "", after: bool = False) -> None:
         """Answer the next such request with an error; with `after` it is carried out all the same."""
@@ -201,7 +191,7 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class AwsAnswering:
+class AwsAnswering(Loopback):
     """A loopback service that answers every call of AWS's JSON protocol with what `answer` says."""
 
     def __init__(self, answer: Callable[[str, Json], tuple[int, Json]]) -> None:
@@ -224,16 +214,4 @@ class AwsAnswering:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
                 """Says nothing."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__init__(Handler)

@@ -10,10 +10,12 @@ import base64
 import json
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import Loopback
 
 Json = dict[str, Any]
 
@@ -24,7 +26,7 @@ def jwt(subject: str, issued: int, expires: int) -> str:
     return f"eyJhbGciOiJub25lIn0.{claims.rstrip(b'=').decode()}.c2lnbmF0dXJl"
 
 
-class InstallServer:
+class InstallServer(Loopback):
     """The server and its store: `objects` by path."""
 
     def __init__(self) -> None:
@@ -35,18 +37,7 @@ class InstallServer:
         self.new_token: Callable[[Json], str] = lambda spec: jwt("nobody", 0, spec["expirationSeconds"])
         self._version = 0
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__init__(_handler(self))
 
     def kubeconfig(self, path: Path, token: str = "admin") -> Path:
         path.write_text(
