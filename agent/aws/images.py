@@ -14,8 +14,8 @@ from agent.aws.ssm import Ssm
 from agent.manifests import EC2NodeClassSpec
 from agent.manifests.selectors import AmiSelectorTerm
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import Image
-from agent.model.kubernetes import Requirement
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef

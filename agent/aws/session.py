@@ -3,10 +3,10 @@
 import threading
 from typing import TYPE_CHECKING, Final, Literal, overload
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from agent.aws import models
 from agent.aws.errors import mapped
 
 if TYPE_CHECKING:  # the stubs are no dependency of the daemon
@@ -44,7 +44,7 @@ class AwsSession:
         self._lock = threading.Lock()  # making a client is not thread-safe in boto3, using one is
         self._clients: dict[tuple[str, int], object] = {}
         with mapped("session"):
-            self._session = boto3.Session(region_name=region)
+            self._session = models.session(region)
 
     @overload
     def client(self, service: Literal["ec2"]) -> "EC2Client": ...

@@ -114,7 +114,7 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """Of every `joinery` process."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-        return kept | self.ec2.environment | {"PYTHONDONTWRITEBYTECODE": "1"}
+        return kept | self.ec2.environment | {"PYTHONDONTWRITEBYTECODE": "1", "MALLOC_ARENA_MAX": "1"}
 
     def start_daemon(self, *arguments: str) -> DaemonProcess:
         """Start `joinery run`."""
