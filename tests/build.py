@@ -5,8 +5,9 @@ from typing import Any
 
 from agent.core.quantity import parse_resources
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import Image, InstanceType, Machine, NodeClass, Offering, Subnet
-from agent.model.kubernetes import Condition, Meta, Node, NodeClaim, NodePool, Pod, Requirement, Taint
+from agent.model.kubernetes import Condition, Meta, Node, NodeClaim, NodePool, Pod, Taint
 from agent.model.names import (
     ClassName,
     InstanceId,

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from agent.core.inputs import PackingInput, Pair
 from agent.core.requirements import ABSENT, ANYTHING, ValueSet, value_set
 from agent.model import names
+from agent.model.constraints import Operator, Requirement
 from agent.model.ec2 import InstanceType, Offering
-from agent.model.kubernetes import DaemonSet, NodePool, Operator, Pod, Requirement, Taint, Toleration
+from agent.model.kubernetes import DaemonSet, NodePool, Pod, Taint, Toleration
 from agent.model.names import ClassName, InstanceTypeName
 from agent.model.plan import Limits
 from agent.model.resources import Resources

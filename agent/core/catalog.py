@@ -14,6 +14,7 @@ import msgspec
 from agent.core.quantity import QuantityError, parse_amount
 from agent.core.requirements import Requirements, type_labels
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import (
     CapacityError,
     CapacityType,
@@ -26,7 +27,6 @@ from agent.model.ec2 import (
     Override,
     Subnet,
 )
-from agent.model.kubernetes import Requirement
 from agent.model.names import InstanceTypeName, Zone
 from agent.model.resources import Resources
 

@@ -13,7 +13,8 @@ from agent.core.space import Space, bits
 from agent.core.templates import SIMULATED, Template
 from agent.model import names
 from agent.model.actions import ClaimDraft, Launch
-from agent.model.kubernetes import NodePool, Requirement
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import NodePool
 from agent.model.labels import DECIDED
 from agent.model.names import ClaimName, InstanceTypeName, PodKey, PoolName
 from agent.model.reasons import Reason

@@ -11,8 +11,9 @@ from datetime import timedelta
 from agent.core.world import World
 from agent.model import names
 from agent.model.actions import Action, AdoptMachine, ClaimDraft, TerminateMachine
+from agent.model.constraints import Requirement
 from agent.model.ec2 import Machine
-from agent.model.kubernetes import Node, Requirement
+from agent.model.kubernetes import Node
 from agent.model.names import ClaimName, ClassName, InstanceId, PoolName
 from agent.model.plan import Notice, Orphan
 from agent.model.reasons import Reason

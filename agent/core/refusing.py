@@ -13,8 +13,9 @@ from agent.core.shop import Shop
 from agent.core.space import Space, bits
 from agent.core.taints import describe
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityError
-from agent.model.kubernetes import NodePool, Requirement
+from agent.model.kubernetes import NodePool
 from agent.model.reasons import Reason
 
 

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from agent.model import names
-from agent.model.kubernetes import Pod, Requirement
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Pod
 
 NORMALIZED: Final[Mapping[str, str]] = {
     "failure-domain.beta.kubernetes.io/zone": names.ZONE,

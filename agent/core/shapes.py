@@ -8,7 +8,8 @@ import msgspec
 
 from agent.core.requirements import Requirements, alternatives
 from agent.core.taints import untolerated
-from agent.model.kubernetes import Pod, Requirement, Taint, Toleration
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Pod, Taint, Toleration
 from agent.model.names import PodKey
 from agent.model.resources import Resources
 

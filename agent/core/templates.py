@@ -8,8 +8,9 @@ import msgspec
 from agent.core.inputs import PackingInput
 from agent.core.requirements import Requirements, normalized, normalized_labels
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType
-from agent.model.kubernetes import DaemonSet, NodePool, Pod, Requirement
+from agent.model.kubernetes import DaemonSet, NodePool, Pod
 from agent.model.reasons import Reason
 from agent.model.resources import Resources
 

@@ -13,8 +13,8 @@ from agent.manifests.faults import Fault, path_text
 from agent.manifests.scalars import Between, Flag, NonEmpty, Quantity
 from agent.manifests.scheduling import Requirement as WrittenRequirement
 from agent.manifests.written import Rule, Written
+from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType, Offering
-from agent.model.kubernetes import Requirement
 from agent.model.names import InstanceTypeName, Zone
 from agent.model.resources import ZERO, Resources
 

@@ -18,8 +18,9 @@ from agent.manifests.objects import Condition as WrittenCondition
 from agent.manifests.scheduling import ALIASES
 from agent.manifests.scheduling import Taint as WrittenTaint
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import Image, KubeletSettings
-from agent.model.kubernetes import Budget, Condition, Meta, NodePool, Requirement, Taint
+from agent.model.kubernetes import Budget, Condition, Meta, NodePool, Taint
 from agent.model.names import ClassName
 from agent.model.resources import CPU, ZERO, Resources
 

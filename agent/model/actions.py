@@ -8,8 +8,9 @@ from datetime import datetime
 
 import msgspec
 
+from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityType, LaunchRequest, Override
-from agent.model.kubernetes import Condition, Requirement, Taint
+from agent.model.kubernetes import Condition, Taint
 from agent.model.names import (
     ClaimName,
     ClaimUid,

@@ -6,7 +6,8 @@ from typing import Literal
 import msgspec
 
 from agent.model import names
-from agent.model.kubernetes import Condition, Meta, Requirement
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Condition, Meta
 from agent.model.names import ClaimName, ClaimUid, ClassName, InstanceId, InstanceTypeName, PoolName, ProviderId, Zone
 from agent.model.resources import ZERO, Resources
 

@@ -5,20 +5,11 @@ from typing import Literal
 
 import msgspec
 
+from agent.model.constraints import HostPort, PodAffinityTerm, PreferredTerm, Requirement, TopologySpread
 from agent.model.names import ClaimName, ClaimUid, ClassName, NodeName, PodKey, PoolName, ProviderId
 from agent.model.resources import ZERO, Resources
 
-Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Gte", "Lte"]
 Status = Literal["True", "False", "Unknown"]
-
-
-class Requirement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One label requirement as written; ``agent.core.requirements`` holds the algebra."""
-
-    key: str
-    operator: Operator
-    values: tuple[str, ...] = ()
-    min_values: int | None = None
 
 
 class Taint(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -81,6 +72,16 @@ class Pod(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     node_selector: dict[str, str] = {}
     affinity_terms: tuple[tuple[Requirement, ...], ...] = ()
     """Required node affinity: the terms are alternatives, the requirements of a term hold together. Empty: none."""
+    preferred_terms: tuple[PreferredTerm, ...] = ()
+    """Preferred node affinity."""
+    affinity: tuple[PodAffinityTerm, ...] = ()
+    """Required pod affinity."""
+    anti_affinity: tuple[PodAffinityTerm, ...] = ()
+    """Required pod anti-affinity."""
+    preferred_affinity: tuple[PodAffinityTerm, ...] = ()
+    preferred_anti_affinity: tuple[PodAffinityTerm, ...] = ()
+    spread: tuple[TopologySpread, ...] = ()
+    host_ports: tuple[HostPort, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     unsupported: tuple[str, ...] = ()
     """Hard constraints that the engine does not know, by their field path; such a pod is refused, never misplaced."""

@@ -18,6 +18,7 @@ from agent.model.kubernetes import (
 )
 from agent.model.names import ClaimUid, ClassName, InstanceId, PodKey, PoolName
 from agent.model.reasons import Blocked, Reason, Refusal
+from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -138,6 +139,12 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     pdbs: tuple[PodDisruptionBudget, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     attachments: tuple[VolumeAttachment, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    volume_claims: tuple[VolumeClaim, ...] = ()
+    storage_classes: tuple[StorageClass, ...] = ()
+    attach_limits: tuple[AttachLimits, ...] = ()
+    namespaces: dict[str, dict[str, str]] = {}
+    """Labels of each namespace, for affinity terms that select namespaces."""
     certificate_requests: tuple[CertificateRequest, ...] = ()
     token_ids: tuple[str, ...] = ()
     """Ids (not secrets) of live bootstrap tokens of ours."""

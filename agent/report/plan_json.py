@@ -12,7 +12,8 @@ from agent.core.quantity import format_resources
 from agent.kube.times import rfc3339
 from agent.model import names
 from agent.model.actions import DisruptNode, Launch
-from agent.model.kubernetes import Requirement, Taint
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Taint
 from agent.model.plan import Placement, Plan
 from agent.model.reasons import Refusal
 

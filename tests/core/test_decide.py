@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from agent.core.decide import decide
 from agent.model import actions as a
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityError
-from agent.model.kubernetes import Budget, Node, NodeClaim, Requirement, Taint, Toleration
+from agent.model.kubernetes import Budget, Node, NodeClaim, Taint, Toleration
 from agent.model.names import ClassName, InstanceTypeName
 from agent.model.plan import Approvals, Limits, Memory, Plan, Snapshot
 from agent.model.resources import Resources

@@ -14,7 +14,7 @@ from agent.core.requirements import (
     value_set,
 )
 from agent.model import names
-from agent.model.kubernetes import Operator, Requirement
+from agent.model.constraints import Operator, Requirement
 from agent.model.labels import DECIDED
 from tests.build import pod
 from tests.strategies import WORDS, requirements, value_sets

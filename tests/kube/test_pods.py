@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.kube import wire
-from agent.model.kubernetes import Pod, Requirement, Toleration
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Pod, Toleration
 from agent.model.resources import Resources
 from tests.kube.apihttp import Json
 

@@ -13,7 +13,8 @@ from agent.kube import wire
 from agent.kube.wire.objects import WireFault
 from agent.model import names
 from agent.model.actions import ClaimDraft
-from agent.model.kubernetes import Condition, Requirement, Taint
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Condition, Taint
 from agent.model.names import ClaimName, ClassName, PoolName
 from agent.model.resources import Resources
 from tests.kube.apihttp import Json

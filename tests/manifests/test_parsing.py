@@ -6,8 +6,9 @@ import pytest
 from agent.manifests import EC2NodeClassSpec, kubelet_settings, parse_node_class, parse_node_pool
 from agent.manifests.durations import DurationError, parse_duration, parse_duration_or_never
 from agent.manifests.hardware import one_to
+from agent.model.constraints import Requirement
 from agent.model.ec2 import KubeletSettings
-from agent.model.kubernetes import Budget, Condition, Requirement, Taint
+from agent.model.kubernetes import Budget, Condition, Taint
 from agent.model.resources import Resources
 from tests.manifests.cases import CLASS, POOL, changed
 

@@ -7,7 +7,8 @@ import msgspec
 
 from agent.core.quantity import QuantityError, format_resources, parse_resources
 from agent.kube.times import rfc3339
-from agent.model.kubernetes import Condition, Meta, Operator, Requirement, Status, Taint
+from agent.model.constraints import Operator, Requirement
+from agent.model.kubernetes import Condition, Meta, Status, Taint
 from agent.model.resources import ZERO, Resources
 
 

@@ -8,7 +8,8 @@ import msgspec
 from agent.kube.wire.objects import Quantities, Texts, WireCondition, WireFault, WireMeta, WireRequirement, texts
 from agent.kube.wire.requests import Container, ContainerStatus, Given, Needs, pod_requests
 from agent.model import names
-from agent.model.kubernetes import Pod, Requirement, Toleration
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Pod, Toleration
 from agent.model.names import NodeName
 
 KEPT_ANNOTATIONS = frozenset({names.DO_NOT_DISRUPT, "controller.kubernetes.io/pod-deletion-cost"})

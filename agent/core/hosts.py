@@ -1,0 +1,61 @@
+"""Rules about the pods of one node: host-name anti-affinity, spread and affinity, and host ports.
+
+All of them are counts. A selector is a number that stands for "pods that such a term selects" (or "pods that take such
+a port"); a rule says which selectors a pod is counted by, how many of each it bears on its node, and of which it needs
+one. A cap holds for the node as it is in the end, not only at the moment that its pod comes, so that the order in which
+the scheduler binds the pods does not matter: that covers the anti-affinity of pods that came first as well
+(kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node), and is stricter for a spread than it has to be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class HostRule:
+    """What pods of one shape mean to the others on their node."""
+
+    matches: tuple[int, ...] = ()
+    """Selectors that they are counted by."""
+    caps: tuple[tuple[int, int], ...] = ()
+    """(selector, how many counted pods there may be on the node, themselves included when they are counted)."""
+    needs: tuple[int, ...] = ()
+    """Selectors of which the node must have a pod before they come."""
+
+
+FREE = HostRule()
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """The counts and caps of one node."""
+
+    counts: Mapping[int, int] = field(default_factory=dict)
+    caps: Mapping[int, int] = field(default_factory=dict)
+
+    def room(self, rule: HostRule, limit: int) -> int:
+        """How many more pods under the rule may come, at most ``limit``."""
+        if any(not self.counts.get(selector) for selector in rule.needs):
+            return 0
+        own = dict(rule.caps)
+        for selector in rule.matches:
+            cap = min(self.caps.get(selector, limit + self.counts.get(selector, 0)), own.get(selector, 1 << 60))
+            limit = min(limit, cap - self.counts.get(selector, 0))
+        for selector, cap in rule.caps:
+            if selector not in rule.matches and self.counts.get(selector, 0) > cap:
+                return 0
+        return max(limit, 0)
+
+    def plus(self, rule: HostRule, count: int) -> "HostState":
+        """With so many more pods under the rule."""
+        if not (rule.matches or rule.caps) or not count:
+            return self
+        counts, caps = dict(self.counts), dict(self.caps)
+        for selector in rule.matches:
+            counts[selector] = counts.get(selector, 0) + count
+        for selector, cap in rule.caps:
+            caps[selector] = min(cap, caps.get(selector, cap))
+        return HostState(counts, caps)
+
+
+EMPTY = HostState()

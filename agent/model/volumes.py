@@ -1,0 +1,48 @@
+"""Volumes as scheduling sees them: where they can be attached, and how many a node takes."""
+
+import msgspec
+
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import Meta
+from agent.model.names import NodeName
+
+
+class Volume(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A PersistentVolume."""
+
+    meta: Meta
+    driver: str = ""
+    """The CSI driver that attaches it, also for in-tree EBS volumes; empty: none does."""
+    handle: str = ""
+    """The driver's name of it: what a node attaches once, however many pods of it use it."""
+    terms: tuple[tuple[Requirement, ...], ...] = ()
+    """Node affinity: the terms are alternatives. Empty: any node."""
+
+
+class VolumeClaim(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A PersistentVolumeClaim."""
+
+    meta: Meta
+    volume: str = ""
+    """The name of the PersistentVolume that it is bound to; empty while it is not bound."""
+    storage_class: str | None = None
+    """None: the cluster's default class; empty: none."""
+
+
+class StorageClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A StorageClass."""
+
+    meta: Meta
+    provisioner: str = ""
+    topologies: tuple[tuple[Requirement, ...], ...] = ()
+    """``allowedTopologies``: alternatives. Empty: anywhere."""
+    late: bool = False
+    """``volumeBindingMode: WaitForFirstConsumer``; an immediate claim that is unbound keeps its pod from any node."""
+    is_default: bool = False
+
+
+class AttachLimits(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A node's CSINode: how many volumes of each driver it takes; a driver without a number takes any."""
+
+    node_name: NodeName
+    limits: dict[str, int] = {}
