@@ -46,7 +46,8 @@ def _holds(pods: list[HostRule]) -> bool:
 
 @given(st.lists(RULES, max_size=5), RULES, st.integers(1, 4))
 def test_room_is_the_most_that_no_cap_forbids(there: list[HostRule], rule: HostRule, limit: int) -> None:
-    state, kept = HostState(), []
+    state = HostState()
+    kept: list[HostRule] = []
     for pod in there:
         if state.room(pod, 1):
             state, kept = state.plus(pod, 1), [*kept, pod]
