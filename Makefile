@@ -48,9 +48,12 @@ bench: $(STAMP)  ## Measure the budgets of docs/ against a real control plane
 generate: $(STAMP)  ## Write the CRDs and their reference documentation from agent/manifests.py
 	$(BIN)/python -m agent.manifests --write
 
-lock:  ## Compile requirements.lock anew
+UV_COMPILE := $(PYTHON) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+lock:  ## Compile both locks anew: of development, and of what a control-plane node installs
 	$(PYTHON) -m pip install --quiet uv
-	$(PYTHON) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra test --extra check pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --extra test --extra check pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --constraint requirements.lock pyproject.toml -o requirements-runtime.lock
 
 clean:  ## Remove what the targets above made in this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
