@@ -13,7 +13,7 @@ from agent.kube.timestamps import parse_time
 from agent.sim.apiserver import preparing, schemas
 from agent.sim.apiserver.messages import Clock, Request, Target, User
 from agent.sim.apiserver.reactions import Reactions
-from agent.sim.apiserver.refusals import already_exists, bad_request, conflict, invalid, not_found
+from agent.sim.apiserver.refusals import Refusal, already_exists, bad_request, conflict, invalid, not_found
 from agent.sim.apiserver.resources import NAMESPACE, Object, Resource
 from agent.sim.apiserver.store import Store, Stored, key_of
 
@@ -45,7 +45,8 @@ class Objects:
         self._check_identity(target, obj)
         meta = obj["metadata"]
         if meta.pop("resourceVersion", ""):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            # The API server has no better code for it.
+            raise Refusal(500, "", "resourceVersion should not be set on objects to be created")
         for field in (*_SERVER_SET, "managedFields", "selfLink"):
             meta.pop(field, None)
         if not meta.get("name"):

@@ -7,6 +7,7 @@ its types; here they are a table of the fields that have one.
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from agent.sim.apiserver.refusals import bad_request, unprocessable
@@ -126,7 +127,9 @@ def _operate(document: Any, operation: dict[str, Any]) -> Any:  # noqa: ANN401 -
             raise ValueError("the test failed")
         return document
     if kind == "remove":
-        _take(document, path)
+        # Kubernetes lets what is not there be removed.
+        with suppress(KeyError, IndexError):
+            _take(document, path)
         return document
     if kind in {"move", "copy"}:
         source = _pointer(operation["from"])

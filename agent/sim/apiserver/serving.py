@@ -193,15 +193,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.flush()
-        self.close_connection = True
         while True:
             for line in self._due(stream):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
             if stream.ended or self.server.stopping:
                 self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()
+            if stream.ended:
+                return
             # Whoever watches has nothing more to say: what can be read is the end of the connection.
-            if stream.ended or self.server.stopping or select.select([self.connection], [], [], 0)[0]:
+            if self.server.stopping or select.select([self.connection], [], [], 0)[0]:
+                self.close_connection = True
                 return
 
     def _due(self, stream: WatchStream) -> list[bytes]:
