@@ -42,10 +42,12 @@ class AdminAccess:
         body: object = None,
         content_type: str = "application/json",
         bearer: str | None = None,
+        *,
+        accept: str = "application/json",
     ) -> tuple[int, str]:
         """One request; with `bearer` it is made with that token instead of the admin's certificate."""
         context = self._admin if bearer is None else self._anonymous
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
         connection = http.client.HTTPSConnection(self._host, self._port, context=context, timeout=70)

@@ -46,6 +46,14 @@ class Cluster:
         status, text = self._raw.request(method, path, body, content_type, bearer)
         return status, json.loads(text) if text.startswith("{") else {"text": text}
 
+    def table(self, path: str) -> Json:
+        """As kubectl asks for what it prints."""
+        accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+        status, text = self._raw.request("GET", path, accept=accept)
+        assert status == 200
+        found: Json = json.loads(text)
+        return found
+
     def read(self, path: str, **params: str) -> Json:
         found: Json = msgspec.json.decode(self.api.get(path, params))
         return found

@@ -67,7 +67,7 @@ def test_the_fields_that_the_agent_and_kubectl_select_by(cluster: Cluster, names
 
 
 def test_an_unknown_field_is_refused(cluster: Cluster, namespace: str) -> None:
-    with pytest.raises(Invalid, match="field label not supported: spec.nonsense"):
+    with pytest.raises(Invalid, match=r"field label not supported: spec.nonsense"):
         cluster.read(paths.pods(namespace), fieldSelector="spec.nonsense=1")
 
 

@@ -8,9 +8,12 @@ import pytest
 
 from agent.sim.apiserver import ApiServer
 from tests.conformance.cluster import Cluster
-from tests.conformance.fixtures import *  # noqa: F403 - the fixtures of the suite
-from tests.conformance.lists import *  # noqa: F403 - its tests
-from tests.conformance.objects import *  # noqa: F403 - its tests
+from tests.conformance.custom import *  # noqa: F403 - the suite
+from tests.conformance.fixtures import *  # noqa: F403 - its fixtures
+from tests.conformance.identity import *  # noqa: F403 - the suite
+from tests.conformance.lists import *  # noqa: F403 - the suite
+from tests.conformance.objects import *  # noqa: F403 - the suite
+from tests.conformance.pods import *  # noqa: F403 - the suite
 
 
 @pytest.fixture(scope="module")
