@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agent.kube import paths
@@ -149,22 +150,29 @@ def test_to_a_selecting_watch_objects_come_and_go_with_their_labels(cluster: Clu
     assert int(last["resourceVersion"]) > int(events[1]["object"]["metadata"]["resourceVersion"])
 
 
-def test_bookmarks_say_how_far_a_watch_is(cluster: Cluster, namespace: str) -> None:
+def marks(cluster: Cluster, namespace: str, **params: str) -> tuple[int, list[Json]]:
+    """The version of a change elsewhere, made while a watch is open, and the bookmarks that the watch brings."""
     since = version(cluster, namespace)
-    other = cluster.create(paths.config_maps("default"), {"metadata": {"generateName": "elsewhere-"}})
-    cluster.api.delete(paths.config_maps("default", other["metadata"]["name"]))
-    path = paths.config_maps(namespace)
+    watch = cluster.api.watch(paths.config_maps(namespace), {"resourceVersion": since, **params}, 4, 30)
+    try:
+        other = config(cluster, "default", cluster.name("elsewhere"))["metadata"]["resourceVersion"]
+        events = [msgspec.json.decode(line) for line in watch]
+    finally:
+        watch.close()
+    return int(other), [e["object"] for e in events if e["type"] == "BOOKMARK"]
 
+
+def test_bookmarks_say_how_far_a_watch_is(cluster: Cluster, namespace: str) -> None:
     def far_enough() -> bool:
         # The real server promises none, and one that falls due shortly before the end may come too late.
-        events = cluster.events(path, 4, resourceVersion=since, allowWatchBookmarks="true")
-        marks = [e["object"] for e in events if e["type"] == "BOOKMARK"]
-        assert all(m["kind"] == "ConfigMap" for m in marks)
-        seen = [int(m["metadata"]["resourceVersion"]) for m in marks]
-        return max(seen, default=0) >= int(other["metadata"]["resourceVersion"])
+        other, found = marks(cluster, namespace, allowWatchBookmarks="true")
+        return any(m["kind"] == "ConfigMap" and int(m["metadata"]["resourceVersion"]) >= other for m in found)
 
     until(far_enough)
-    assert not [e for e in cluster.events(path, 3, resourceVersion=since) if e["type"] == "BOOKMARK"]
+
+
+def test_nobody_gets_bookmarks_that_did_not_ask_for_them(cluster: Cluster, namespace: str) -> None:
+    assert marks(cluster, namespace)[1] == []
 
 
 def test_a_watch_that_begins_with_the_present_marks_its_end(cluster: Cluster, namespace: str) -> None:

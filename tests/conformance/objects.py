@@ -129,16 +129,17 @@ def test_a_json_patch_is_carried_out_or_not_at_all(cluster: Cluster, namespace: 
     cluster.api.json_patch(path, [first, {"op": "replace", "path": "/data/a", "value": "9"}])
     for bad in (
         {"op": "test", "path": "/data/a", "value": "1"},
+        {"op": "remove", "path": "/data/none"},
         {"op": "add", "path": "/none/deeper", "value": "1"},
-        {"op": "replace", "path": "/data/none", "value": "1"},
+        {"op": "replace", "path": "/none/deeper", "value": "1"},
     ):
         with pytest.raises(Invalid) as caught:
             cluster.api.json_patch(path, [{"op": "add", "path": "/data/new", "value": "1"}, bad])
         assert caught.value.status == 422
-    gone = ("/metadata/annotations/x.y~1z", "/data/none")
-    cluster.api.json_patch(path, [{"op": "remove", "path": p} for p in gone])
+    unlike_the_rfc: Json = {"op": "replace", "path": "/data/new", "value": "1"}
+    cluster.api.json_patch(path, [{"op": "remove", "path": "/metadata/annotations/x.y~1z"}, unlike_the_rfc])
     found = cluster.read(path)
-    assert found["data"] == {"a": "9", "b": "2"}
+    assert found["data"] == {"a": "9", "b": "2", "new": "1"}
     assert "annotations" not in found["metadata"]
 
 

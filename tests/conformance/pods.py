@@ -189,8 +189,8 @@ def test_scale_shows_and_sets_replicas(cluster: Cluster, namespace: str) -> None
     made = cluster.create(path, {"metadata": {"name": "d"}, "spec": spec})
     assert made["metadata"]["generation"] == 1
     scale = cluster.read(f"{path}/d/scale")
-    assert (scale["kind"], scale["spec"]["replicas"], scale["status"]["selector"]) == ("Scale", 0, "a=b")
-    cluster.patch(f"{path}/d/scale", {"spec": {"replicas": 2}})
+    assert (scale["kind"], scale["spec"], scale["status"]["selector"]) == ("Scale", {}, "a=b")
+    assert cluster.patch(f"{path}/d/scale", {"spec": {"replicas": 2}})["spec"] == {"replicas": 2}
     found = cluster.read(f"{path}/d")
     assert (found["spec"]["replicas"], found["metadata"]["generation"]) == (2, 2)
     cluster.api.delete(f"{path}/d")

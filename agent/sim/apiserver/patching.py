@@ -7,7 +7,6 @@ its types; here they are a table of the fields that have one.
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from agent.sim.apiserver.refusals import bad_request, unprocessable
@@ -127,18 +126,16 @@ def _operate(document: Any, operation: dict[str, Any]) -> Any:  # noqa: ANN401 -
             raise ValueError("the test failed")
         return document
     if kind == "remove":
-        # Kubernetes lets what is not there be removed.
-        with suppress(KeyError, IndexError):
-            _take(document, path)
+        _take(document, path)
         return document
     if kind in {"move", "copy"}:
         source = _pointer(operation["from"])
         value = _take(document, source) if kind == "move" else copy.deepcopy(_find(document, source))
         return _add(document, path, value)
     if kind == "replace":
-        _find(document, path)
         if not path:
             return operation["value"]
+        # Unlike RFC 6902, Kubernetes lets a member that is not there be replaced.
         parent = _find(document, path[:-1])
         parent[_index(parent, path[-1])] = operation["value"]
         return document

@@ -25,7 +25,8 @@ def scale_of(resource: Resource, obj: Object) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {k: meta[k] for k in kept if k in meta},
-        "spec": {"replicas": _get(obj, resource.scale.spec)},
+        # As the real server, which leaves a zero out here and not below.
+        "spec": {"replicas": replicas} if (replicas := _get(obj, resource.scale.spec)) else {},
         "status": {
             "replicas": _get(obj, resource.scale.status),
             "selector": ",".join(f"{k}={v}" for k, v in sorted(selector.items())),

@@ -41,6 +41,8 @@ class WatchStream:
         self._selection = selection
         self._bookmarks = bookmarks
         self._version = store.revision
+        self._reached = self._told = 0
+        self._begun = False
         self._pending: list[bytes] = []
         self._due = clock() + BOOKMARK_EVERY
         self._last = ends - BOOKMARK_BEFORE_END
@@ -57,7 +59,7 @@ class WatchStream:
                 self._pending.append(self._line("ADDED", selection.render(stored)))
         self._version = self._store.revision
         if tell_end:
-            self._pending.append(self._bookmark({INITIAL_END: "true"}))
+            self._pending.append(self._bookmark({INITIAL_END: "true"}, self._version))
 
     def poll(self) -> list[bytes]:
         """The lines that are due now; when the time is over or history is gone, ``ended`` is set with the last."""
@@ -73,6 +75,10 @@ class WatchStream:
                 return [*lines, self._line("ERROR", gone.status)]
             lines += [line for change in changes if (line := self._event(change))]
             self._version = max(self._version, self._store.revision)
+            self._reached = changes[-1].revision if changes else self._reached
+            if not self._begun:
+                # As on the real server a bookmark tells only of what happened since the watch was begun.
+                self._begun, self._told = True, self._reached
             return lines + self._timed()
 
     def pause(self, longest: timedelta) -> timedelta:
@@ -88,7 +94,10 @@ class WatchStream:
         if now >= self._last:
             self._last = self.ends + BOOKMARK_EVERY
         self._due = now + BOOKMARK_EVERY
-        return [self._bookmark({})]
+        if self._reached <= self._told:
+            return []
+        self._told = self._reached
+        return [self._bookmark({}, self._reached)]
 
     def _selects(self, stored: Stored | None) -> bool:
         if stored is None:
@@ -100,6 +109,12 @@ class WatchStream:
 
     def _event(self, change: Change) -> bytes | None:
         """What a change is to this reader: what begins to be selected is added, what no longer is, is deleted."""
+        line = self._line_of(change)
+        if line is not None:
+            self._told = change.revision
+        return line
+
+    def _line_of(self, change: Change) -> bytes | None:
         before, after = self._selects(change.before), self._selects(change.after)
         if change.type == "DELETED":
             # Its last state may match where the state before, which the reader has, did not; that one counts.
@@ -113,8 +128,8 @@ class WatchStream:
             return self._line("DELETED", self._selection.render(Stored(last, msgspec.json.encode(last))))
         return None
 
-    def _bookmark(self, annotations: dict[str, str]) -> bytes:
-        meta: dict[str, Any] = {"resourceVersion": str(self._version), "creationTimestamp": None}
+    def _bookmark(self, annotations: dict[str, str], version: int) -> bytes:
+        meta: dict[str, Any] = {"resourceVersion": str(version), "creationTimestamp": None}
         if annotations:
             meta["annotations"] = annotations
         return self._line("BOOKMARK", self._selection.bookmark | {"metadata": meta})
