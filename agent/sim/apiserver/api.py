@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.kube.times import utc_now
-from agent.sim.apiserver import bootstrap, discovery, events, patching, subresources
+from agent.sim.apiserver import bootstrap, discovery, events, patching, preparing, subresources
 from agent.sim.apiserver.authentication import Authenticator
 from agent.sim.apiserver.authorization import Attempt, Authorizer, restrict
 from agent.sim.apiserver.certificates import Authority
@@ -76,6 +76,7 @@ class Api:
         parts = request.path.strip("/").split("/")
         review = parts[-1] if (parts[1:2], parts[3:]) in _REVIEW_PATHS and request.method == "POST" else ""
         if review:
+            _check_json(request)
             self._authorizer.check(user, Attempt("create", parts[1], review))
             return subresources.review(self._authorizer, user, review, request)
         if (parts[0] == "api" and len(parts) > 2) or (parts[0] == "apis" and len(parts) > 3):  # noqa: PLR2004
@@ -152,21 +153,24 @@ class Api:
         home = target
         if events.is_other(target.resource):
             obj, home = events.stored(obj), Target(BY_KIND["Event"], target.namespace)
+        preparing.check_shape(home.resource, obj)
         restrict(user, home.resource.store, obj | {"metadata": obj.get("metadata") or {}})
         stored = self._objects.create(home, obj, user, request)
         return self._reader.one(target.resource, stored, request, 201)
 
     def _update(self, request: Request, user: User, target: Target) -> Response:
+        _check_change(request, target)
         before = self._objects.stored(target)
         restrict(user, target.resource.store, before.object)
         if target.subresource == "scale":
-            scale = self._body(request, target, subresources.scale_of(target.resource, before.object))
+            scale = self._body(request, subresources.scale_of(target.resource, before.object))
             obj = subresources.scaled(target.resource, before, scale)
             main = Target(target.resource, target.namespace, target.name)
             stored = self._objects.update(main, obj, user, request)
             return answer(subresources.scale_of(target.resource, stored.object))
         shown = events.shown(target.resource, before.object) if events.is_other(target.resource) else before.copy()
-        obj = self._body(request, target, shown)
+        obj = self._body(request, shown)
+        preparing.check_shape(target.resource, obj)
         home = target
         if events.is_other(target.resource):
             obj, home = events.stored(obj), Target(BY_KIND["Event"], target.namespace, target.name)
@@ -174,21 +178,11 @@ class Api:
             subresources.approved(self._authorizer, user, before.object, obj, self.clock)
         return self._reader.one(target.resource, self._objects.update(home, obj, user, request), request)
 
-    def _body(self, request: Request, target: Target, present: Object) -> Object:
+    def _body(self, request: Request, present: Object) -> Object:
         """What is to be stored: the body of a PUT, or the present object with the patch applied."""
         if request.method == "PUT":
-            _check_json(request)
             return request.object()
-        kind = request.content_type.partition(";")[0].strip()
-        apply = _PATCHES.get(kind)
-        if apply is None:
-            why = "server-side apply is not implemented in the sandbox" if "apply-patch" in kind else "it is no patch"
-            accepted = ", ".join(_PATCHES)
-            raise unsupported(f"the body of the request was in an unknown format ({kind}: {why}); accepted: {accepted}")
-        if kind == patching.STRATEGIC and target.resource.custom:
-            raise unsupported(
-                "strategic merge patch is not supported for custom resources; use application/merge-patch+json"
-            )
+        apply = _PATCHES[_media(request)]
         patched = apply(present, request.json())
         if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
             raise bad_request("the patched document is no object")
@@ -240,10 +234,35 @@ def _verb(request: Request, target: Target) -> str:
     return _VERBS[request.method]
 
 
+def _media(request: Request) -> str:
+    return request.content_type.partition(";")[0].strip()
+
+
 def _check_json(request: Request) -> None:
-    kind = request.content_type.partition(";")[0].strip()
+    kind = _media(request)
     if kind not in {"", "application/json"}:
-        raise unsupported(f"the body of the request was in an unknown format ({kind}); accepted: application/json")
+        advice = ""
+        if "protobuf" in kind:
+            advice = (
+                "; kubectl sends protobuf for some commands: use --dry-run=client -o json, and apply what it prints"
+            )
+        raise unsupported(
+            f"the body of the request was in an unknown format ({kind}); accepted: application/json{advice}"
+        )
+
+
+def _check_change(request: Request, target: Target) -> None:
+    """Raises a refusal (415) for a kind of patch that there is not."""
+    kind = _media(request)
+    if request.method == "PUT":
+        _check_json(request)
+    elif "apply-patch" in kind:
+        raise unsupported("server-side apply is not implemented in the sandbox; leave --server-side out")
+    elif kind not in _PATCHES:
+        raise unsupported(f"the body of the request was in an unknown format ({kind}); accepted: {', '.join(_PATCHES)}")
+    elif kind == patching.STRATEGIC and target.resource.custom:
+        told = "the body of the request was in an unknown format: custom resources take no strategic merge patch"
+        raise unsupported(f"{told}; accepted: {patching.JSON_PATCH}, {patching.MERGE}")
 
 
 def _options(request: Request) -> Object:

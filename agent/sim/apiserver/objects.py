@@ -51,6 +51,7 @@ class Objects:
             meta.pop(field, None)
         if not meta.get("name"):
             self._generate_name(resource, meta)
+        preparing.check_name(resource, meta["name"])
         if resource.namespaced and self._store.get("namespaces", ("", target.namespace)) is None:
             raise not_found(NAMESPACE, target.namespace)
         self._shape(resource, obj, request)

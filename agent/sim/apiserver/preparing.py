@@ -4,20 +4,65 @@ Only the defaults that kubectl, the agent or the sandbox's controllers look at; 
 """
 
 import base64
+import re
 from collections.abc import Callable
 from typing import Any, Final
+
+import msgspec
 
 from agent.kube.times import micro_time, rfc3339
 from agent.kube.timestamps import parse_time
 from agent.sim.apiserver.authentication import secret_data
 from agent.sim.apiserver.certificates import parse_request
 from agent.sim.apiserver.messages import User
-from agent.sim.apiserver.refusals import invalid
+from agent.sim.apiserver.refusals import bad_request, invalid
 from agent.sim.apiserver.resources import Object, Resource
 
 Prepare = Callable[[Resource, Object], None]
 
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LONGEST_NAME: Final = 253
 _CRITICAL: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+
+
+class _Owner(msgspec.Struct):
+    uid: str
+    kind: str
+    name: str
+    api_version: str = msgspec.field(name="apiVersion", default="")
+
+
+class _Meta(msgspec.Struct):
+    name: str | None = None
+    namespace: str | None = None
+    labels: dict[str, str | None] | None = None
+    annotations: dict[str, str | None] | None = None
+    finalizers: list[str] | None = None
+    owner_references: list[_Owner] | None = msgspec.field(name="ownerReferences", default=None)
+
+
+class _Shape(msgspec.Struct):
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
+    spec: dict[str, Any] | None = None
+    status: dict[str, Any] | None = None
+
+
+def check_shape(resource: Resource, obj: Object) -> None:
+    """Raises a refusal (400) when a part that all kinds have is of another type."""
+    try:
+        msgspec.convert(obj, _Shape)
+    except msgspec.ValidationError as error:
+        told = f"{resource.kind} in version {resource.version!r} cannot be handled as a {resource.kind}: {error}"
+        raise bad_request(told) from error
+
+
+def check_name(resource: Resource, name: str) -> None:
+    """Raises a refusal (422) for a name that is no DNS subdomain; roles may be called almost anything."""
+    if resource.group == "rbac.authorization.k8s.io":
+        return
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+        fault = f'Invalid value: "{name}": must be a lowercase RFC 1123 subdomain'
+        raise invalid(resource, name, [("metadata.name", fault)])
 
 
 def defaults(resource: Resource, obj: Object) -> None:
@@ -92,7 +137,7 @@ def _at(obj: Object, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON v
 
 
 _FIRST_STATUS: Final[dict[str, Object]] = {
-    "Pod": {"phase": "Pending", "qosClass": "Burstable"},
+    "Pod": {"phase": "Pending"},
     "Namespace": {"phase": "Active"},
     "PersistentVolume": {"phase": "Pending"},
     "PersistentVolumeClaim": {"phase": "Pending"},
