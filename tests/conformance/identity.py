@@ -193,6 +193,40 @@ def test_a_role_allows_what_it_names_and_no_more(cluster: Cluster, namespace: st
             api.evict(namespace, "p", "")
 
 
+def allowed(cluster: Cluster, bearer: str, **attributes: str) -> bool:
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    code, answer = cluster.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, bearer=bearer)
+    assert code == 201
+    return bool(answer["status"]["allowed"])
+
+
+def test_everybody_may_ask_what_they_may(cluster: Cluster, namespace: str) -> None:
+    account(cluster, namespace, "a")
+    token = token_of(cluster, namespace, "a")
+    rules = [
+        {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["mine"], "verbs": ["get"]},
+    ]
+    name = cluster.name("may")
+    cluster.create(f"{RBAC}/clusterroles", {"metadata": {"name": name}, "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "a", "namespace": namespace}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    body = {"metadata": {"name": name}, "roleRef": ref, "subjects": [subject]}
+    cluster.create(f"{RBAC}/namespaces/{namespace}/rolebindings", body)
+    here = {"namespace": namespace}
+    until(lambda: allowed(cluster, token, resource="pods", subresource="eviction", verb="create", **here))
+    assert allowed(cluster, token, resource="configmaps", name="mine", verb="get", **here)
+    assert not allowed(cluster, token, resource="configmaps", name="other", verb="get", **here)
+    assert not allowed(cluster, token, resource="configmaps", verb="get", **here)
+    assert not allowed(cluster, token, resource="pods", verb="create", **here)
+    assert not allowed(cluster, token, resource="pods", subresource="eviction", verb="create", namespace="default")
+    cluster.api.delete(f"{RBAC}/clusterroles/{name}")
+
+
 def test_a_bindings_role_cannot_be_changed(cluster: Cluster, namespace: str) -> None:
     ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
     path = f"{RBAC}/namespaces/{namespace}/rolebindings"
