@@ -190,8 +190,7 @@ class Api:
 
     def _delete(self, request: Request, user: User, target: Target) -> Response:
         resource = target.resource
-        if user.groups and user != ADMIN:
-            restrict(user, resource.store, self._objects.stored(target).object)
+        restrict(user, resource.store, self._objects.stored(target).object)
         last, gone = self._objects.delete(target, _options(request), user, request)
         if gone and resource.kind not in {"Pod", "Namespace", "ServiceAccount", "PersistentVolume"}:
             return answer(success(target, last.object["metadata"]["uid"]))
