@@ -1,6 +1,9 @@
 """How tests and the sandbox steer the embedded EC2: JSON over HTTP under paths that AWS does not have."""
 
+import base64
+import gzip
 import threading
+import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -111,8 +114,21 @@ class Admin:
                 "type": i.instance_type,
                 "zone": i.placement.zone,
                 "privateIp": i.private_ip,
-                "userData": i.user_data.decode() if i.user_data else "",
+                "privateDns": i.private_dns_name,
+                "image": i.image_id,
+                "capacityType": "spot" if i.lifecycle == "spot" else "on-demand",
+                "launchTime": f"{i.launch_time:%Y-%m-%dT%H:%M:%SZ}",
+                "userData": _script(i.user_data),
                 "tags": {t["key"]: t["value"] for t in i.get_tags()},
             }
             for i in models.instances_of(self._region)
         ]
+
+
+def _script(user_data: object) -> str:
+    """User data as text. Compressed data is expanded, as cloud-init does; what is no text at all is left out."""
+    raw = base64.b64decode(str(user_data)) if user_data else b""
+    try:
+        return (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        return ""

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from agent.aws import models
-from tests.embedded_ec2 import REGION
+from agent.sim.embedded import REGION
 
 SERVICES = ("ec2", "ssm", "pricing", "iam", "sts")
 

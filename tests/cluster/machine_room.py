@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from agent.aws.catalog import shipped_catalog
+from agent.sim.embedded import EmbeddedEc2
 from tests.cluster.instance import Instance, InstanceFacts
 from tests.cluster.processes import ClusterError
-from tests.embedded_ec2 import EmbeddedEc2
 
 KERNEL_SHARE = 25
 """One part in so many of a machine's memory never reaches the operating system."""

@@ -17,11 +17,11 @@ from typing import Any, Self
 import boto3
 import yaml
 
+from agent.sim.embedded import REGION, EmbeddedEc2
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.instance import InstanceFacts
 from tests.cluster.machine_room import MachineRoom
 from tests.cluster.processes import wait_until
-from tests.embedded_ec2 import REGION, EmbeddedEc2
 
 JOINERY = [sys.executable, "-m", "agent"]
 STOP_SECONDS = 5.0

@@ -1,5 +1,6 @@
 """The embedded EC2 as a process: says where it is, hides nothing, and leaves nothing behind."""
 
+import gzip
 import json
 import os
 import socket
@@ -52,3 +53,34 @@ def test_a_wildcard_of_capacity_gives_way_to_what_is_more_exact(world: World) ->
 def test_an_unknown_steering_path_is_said_to_be_unknown(world: World) -> None:
     with pytest.raises(OSError, match="404"):
         world.server.ask("/_nothing", {})
+
+
+def test_an_instance_is_listed_with_what_a_machine_needs_to_boot(world: World) -> None:
+    instance_id = world.launch()
+    [found] = world.server.ask("/_instances", method="GET")
+    assert (found["id"], found["type"], found["zone"]) == (instance_id, "t3.medium", ZONE_A)
+    assert (found["capacityType"], found["image"]) == ("on-demand", UBUNTU)
+    assert found["privateDns"] == f"ip-{found['privateIp'].replace('.', '-')}.{REGION}.compute.internal"
+    assert found["launchTime"].endswith("Z")
+    assert found["userData"] == "#!/bin/sh\ntrue\n"
+
+
+def test_compressed_user_data_is_listed_as_cloud_init_would_read_it(world: World) -> None:
+    ec2 = world.session.once()
+    for user_data in (gzip.compress(b"#!/bin/sh\n"), b"\x1f\x8bbroken", b"\xff\xfe"):
+        ec2.run_instances(
+            ImageId=UBUNTU,
+            InstanceType="t3.medium",
+            SubnetId=world.subnets[ZONE_A],
+            MinCount=1,
+            MaxCount=1,
+            UserData=user_data,
+        )
+    assert [i["userData"] for i in world.server.ask("/_instances", method="GET")] == ["#!/bin/sh\n", "", ""]
+
+
+def test_a_queue_takes_and_gives_messages(world: World) -> None:
+    sqs = world.session.client("sqs")
+    url = sqs.create_queue(QueueName="interruptions")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="spot")
+    assert [m["Body"] for m in sqs.receive_message(QueueUrl=url)["Messages"]] == ["spot"]
