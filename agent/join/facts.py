@@ -163,6 +163,11 @@ def ca_hashes(authority: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"sha256:{hashlib.sha256(key).hexdigest()}" for key in keys))
 
 
+def authority_in(cluster_info: bytes) -> str:
+    """The CA bundle, in base64, of the ConfigMap kube-public/cluster-info. Raises ``FactsUnavailable``."""
+    return _cluster(cluster_info).authority
+
+
 def _pem(authority: str) -> bytes:
     try:
         return b64decode(authority, validate=True)
@@ -171,13 +176,16 @@ def _pem(authority: str) -> bytes:
 
 
 def _cluster_info(api: KubeApi) -> _Cluster:
-    path = paths.config_maps("kube-public", "cluster-info")
     try:
-        data = wire.config_map_data(api.get(path))
+        return _cluster(api.get(paths.config_maps("kube-public", "cluster-info")))
     except NotFound as e:
         raise FactsUnavailable(
             "the ConfigMap kube-public/cluster-info is missing; kubeadm makes it: kubeadm init phase bootstrap-token"
         ) from e
+
+
+def _cluster(cluster_info: bytes) -> _Cluster:
+    data = wire.config_map_data(cluster_info)
     try:
         return msgspec.yaml.decode(data.get("kubeconfig", ""), type=_Kubeconfig).clusters[0].cluster
     except msgspec.MsgspecError as e:
