@@ -16,11 +16,12 @@ import yaml
 
 from agent.kube import paths
 from agent.kube.api import KubeApi
+from agent.sim.daemon import DaemonProcess
 from benchmarks.process import NotifySocket, cpu_seconds, resident_mb
 from benchmarks.workloads import node_object, pod_object
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import ClusterError
-from tests.cluster.stack import DaemonProcess, Stack
+from tests.cluster.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 USER = "system:serviceaccount:joinery-system:joinery"

@@ -10,6 +10,7 @@ from agent.cli.install import credentials, install, uninstall
 from agent.cli.operate import adopt, pause, resume, sweep
 from agent.cli.plan import plan
 from agent.cli.run import run
+from agent.cli.sandbox import demo, sandbox
 from agent.cli.token import token
 from agent.cli.userdata import userdata
 
@@ -23,7 +24,10 @@ def root() -> None:
     """Node autoscaling for self-managed kubeadm clusters on EC2."""
 
 
-for command in (run, plan, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep):
+for command in (
+    *(run, plan, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep),
+    *(sandbox, demo),
+):
     root.add_command(command)
 
 

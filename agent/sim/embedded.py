@@ -103,11 +103,11 @@ class EmbeddedEc2(Steering):
     def __init__(self, region: str = REGION, log: Path | None = None) -> None:
         super().__init__("")
         self.region = region
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        with (self._log or Path(os.devnull)).open("w") as out:
+        with (self.log or Path(os.devnull)).open("w") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", "agent.sim.ec2", "--region", self.region],
                 stdout=subprocess.PIPE,
@@ -134,6 +134,11 @@ class EmbeddedEc2(Steering):
                 self._process.wait()
             assert self._process.stdout is not None
             self._process.stdout.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def environment(self) -> dict[str, str]:

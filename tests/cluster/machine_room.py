@@ -14,11 +14,9 @@ from typing import Any, Self
 
 from agent.aws.catalog import shipped_catalog
 from agent.sim.embedded import EmbeddedEc2
+from agent.sim.machines.hardware import capacity_of
 from tests.cluster.instance import Instance, InstanceFacts
 from tests.cluster.processes import ClusterError
-
-KERNEL_SHARE = 25
-"""One part in so many of a machine's memory never reaches the operating system."""
 
 
 class MachineRoom:
@@ -71,12 +69,11 @@ class MachineRoom:
 
     def _boot(self, found: dict[str, Any]) -> None:
         kind = self._types[found["type"]]
-        total = kind.memory_mib * 2**20
         facts = InstanceFacts(
             found["id"],
             found["type"],
             vcpus=kind.vcpus,
-            memory_bytes=(total - total // KERNEL_SHARE) // 1024 * 1024,
+            memory_bytes=capacity_of(found["type"]).memory_bytes,
             zone=found["zone"],
             private_ip=found["privateIp"],
             architecture=kind.architectures[0].replace("amd64", "x86_64"),

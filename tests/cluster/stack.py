@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,52 +14,12 @@ from typing import Any, Self
 import boto3
 import yaml
 
+from agent.sim.daemon import JOINERY, DaemonProcess
 from agent.sim.embedded import REGION, EmbeddedEc2
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.instance import InstanceFacts
 from tests.cluster.machine_room import MachineRoom
 from tests.cluster.processes import wait_until
-
-JOINERY = [sys.executable, "-m", "agent"]
-STOP_SECONDS = 5.0
-
-
-class DaemonProcess:
-    """`joinery run` as systemd would start it."""
-
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
-        self.log_path = log
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [*JOINERY, *arguments],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
-
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 15.0) -> float:
-        """Send a signal and wait for the end; how long it took, in seconds."""
-        began = time.monotonic()
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-            self.process.wait(seconds)
-        return time.monotonic() - began
-
-    @property
-    def log(self) -> str:
-        """What it has said."""
-        return self.log_path.read_text(errors="replace")
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """Its log events of one name."""
-        found = []
-        for line in self.log.splitlines():
-            if line.startswith("{"):
-                event = json.loads(line)
-                if event.get("event") == name:
-                    found.append(event)
-        return found
 
 
 class Stack:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.sim.daemon import DaemonProcess
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.slow_watch import SlowWatch, settle
-from tests.cluster.stack import DaemonProcess, Stack
+from tests.cluster.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL, CLASS = "worker-scalable", "default"

@@ -14,8 +14,8 @@ import pytest
 
 from agent.kube.api import KubeApi
 from agent.kube.identity import Target, life_of, renew
+from agent.sim.daemon import JOINERY
 from tests.cluster.controlplane import ControlPlane
-from tests.cluster.stack import JOINERY
 
 ACCOUNT = "system:serviceaccount:joinery-system:joinery"
 POOLS = "nodepools.karpenter.sh"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import boto3
 import pytest
 import yaml
 
+from agent.sim.machines.hardware import vcpus_and_memory
+from agent.sim.team import fixed_machines
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.hollow import HollowNodes
 from tests.cluster.stack import Stack
@@ -22,30 +25,6 @@ from tests.cluster.stack import Stack
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples/worker-scalable.yaml"
 
-FIXED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "t3.xlarge": ("4 CPU 16 GiB", ("control-plane",)),
-    "t3.small": ("2 CPU 2 GiB", ("auth", "my", "scan", "character", "location")),
-    "t3.medium": (
-        "2 CPU 4 GiB",
-        (
-            "image",
-            "chat",
-            "worker-ai",
-            "worker-storage",
-            "postgresql",
-            "redis-1",
-            "redis-2",
-            "redis-3",
-            "rabbitmq",
-            "monitoring",
-            "logging",
-            "ingress",
-        ),
-    ),
-}
-"""The team's fixed nodes by type: seven API nodes, two workers, data, messages, observation, ingress, control plane."""
-SIZES = {"t3.xlarge": (4, 16384), "t3.small": (2, 2048), "t3.medium": (2, 4096)}
-UNTAINTED = ("control-plane", "worker-ai", "worker-storage")
 WORKERS = 7
 
 
@@ -69,15 +48,15 @@ def stack(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
 def _fixed_nodes(stack: Stack) -> None:
     """The eighteen nodes that the team has, each a real (hollow) kubelet; tainted by domain but for the workers."""
     plane = stack.control_plane
-    for kind, (_, names) in FIXED.items():
-        cores, memory = SIZES[kind]
+    machines = sorted(fixed_machines(), key=lambda m: m.instance_type)
+    for kind, group in groupby(machines, key=lambda m: m.instance_type):
+        cores, memory = vcpus_and_memory(kind)
+        names = [m.name for m in group]
         plane.hollow(HollowNodes(names, cores, memory, labels={"node.kubernetes.io/instance-type": kind}))
-    for name in (n for _, names in FIXED.values() for n in names):
-        if name == "control-plane":
-            plane.kubectl("label", "node", name, "node-role.kubernetes.io/control-plane=")
-            plane.kubectl("taint", "node", name, "node-role.kubernetes.io/control-plane=:NoSchedule")
-        elif name not in UNTAINTED:
-            plane.kubectl("taint", "node", name, f"domain={name}:NoSchedule")
+    plane.kubectl("label", "node", "control-plane", "node-role.kubernetes.io/control-plane=")
+    for machine in machines:
+        if machine.taint:
+            plane.kubectl("taint", "node", machine.name, machine.taint)
 
 
 def _scan_workers(replicas: int) -> dict[str, Any]:

@@ -100,3 +100,9 @@ def _node_info(machine: Listed, script: BootScript) -> dict[str, str]:
         "osImage": "Joinery sandbox",
         "systemUUID": machine.id,
     }
+
+
+def vcpus_and_memory(instance_type: str) -> tuple[int, int]:
+    """What a type is sold as: vCPUs, and memory in MiB."""
+    kind = _types()[instance_type]
+    return kind.vcpus, kind.memory_mib
