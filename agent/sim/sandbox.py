@@ -28,7 +28,6 @@ from agent.kube.identity import Target, ensure
 from agent.kube.times import utc_now
 from agent.model import names
 from agent.sim.apiserver import ApiServer
-from agent.sim.controllers.housekeeping import KUBEADM_GROUP
 from agent.sim.controllers.loop import Controllers
 from agent.sim.daemon import JOINERY, DaemonProcess
 from agent.sim.embedded import CREDENTIALS, REGION, EmbeddedEc2
@@ -37,6 +36,8 @@ from agent.sim.machines.world import NODES, Pace, World
 from agent.sim.team import CLUSTER, FIXED_TOKEN, FixedMachine, fixed_machines, user_data
 
 IMAGE: Final = "ami-0000000000ubu2404"
+KUBEADM_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
+"""kubeadm binds this group to the right to have its first certificate approved unseen."""
 EC2_DELAYS: Final = {"pending": 1.0, "shutting_down": 0.5}
 
 
@@ -186,7 +187,8 @@ class Sandbox:
 
     @contextmanager
     def _aws(self, service: str) -> Iterator[Any]:
-        session = boto3.Session(*CREDENTIALS.values(), region_name=REGION)
+        access, secret = CREDENTIALS.values()
+        session = boto3.Session(aws_access_key_id=access, aws_secret_access_key=secret, region_name=REGION)
         client: Any = session.client(service, endpoint_url=self.ec2.endpoint)  # type: ignore[call-overload]
         try:
             yield client

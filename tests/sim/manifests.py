@@ -12,8 +12,8 @@ Manifest = dict[str, Any]
 _numbers = count(1)
 
 
-def view(now: datetime = NOW, **objects: list[Manifest]) -> View:
-    return View(now, {name: tuple(listed) for name, listed in objects.items()})
+def view(**objects: list[Manifest]) -> View:
+    return View(NOW, {name: tuple(listed) for name, listed in objects.items()})
 
 
 def metadata(name: str, *, age_seconds: int = 60, **more: Any) -> Manifest:

@@ -146,18 +146,6 @@ def test_what_a_replica_set_is_short_of_counts_as_unhealthy() -> None:
     assert (status["expectedPods"], status["disruptionsAllowed"]) == (3, 0)
 
 
-def test_what_a_deleted_owner_leaves_is_collected_once_it_is_not_brand_new() -> None:
-    gone = owned_by({"metadata": metadata("gone")}, "ReplicaSet")
-    orphan, young = pod("orphan", owner=gone, nodeName="n"), pod("young", owner=gone)
-    young["metadata"]["creationTimestamp"] = rfc3339(NOW - timedelta(seconds=2))
-    other = pod("job", owner=gone | {"kind": "Job"})
-    left = workload("web-1", 1)
-    left["metadata"]["ownerReferences"] = [owned_by({"metadata": metadata("gone")}, "Deployment")]
-    writes = list(housekeeping.garbage(view(pods=[orphan, young, other], replicasets=[left])))
-    assert sorted(removed(writes)) == ["orphan", "web-1"]
-    assert {w.uid for w in writes} == {"uid-orphan", "uid-web-1"}
-
-
 def test_pods_end_with_their_node() -> None:
     pods = [pod("lost", nodeName="gone"), pod("kept", nodeName="n"), pod("unbound")]
     [write] = list(housekeeping.lost_pods(view(nodes=[node("n")], pods=pods)))
@@ -179,20 +167,3 @@ def test_a_silent_node_becomes_unknown_and_unreachable_and_a_lively_one_is_left_
     back = node("dead", taints=taints.body["spec"]["taints"])
     [lifted] = list(housekeeping.silent_nodes(view(nodes=[back], leases=[lease("dead", 1)])))
     assert lifted.body == {"spec": {"taints": []}}
-
-
-def request(**more: Any) -> Manifest:
-    spec = {"signerName": "kubernetes.io/kube-apiserver-client-kubelet", "groups": [housekeeping.KUBEADM_GROUP]}
-    return {"metadata": metadata("csr"), "spec": spec | more.pop("spec", {}), **more}
-
-
-def test_kubeadms_own_joins_are_approved_and_nobody_elses() -> None:
-    [write] = list(housekeeping.kubeadm_joins(view(certificatesigningrequests=[request()])))
-    assert (write.verb, write.path.rpartition("/")[2]) == ("replace", "approval")
-    assert [c["type"] for c in write.body["status"]["conditions"]] == ["Approved"]
-    others = [
-        request(spec={"groups": ["system:bootstrappers:joinery"]}),
-        request(spec={"signerName": "kubernetes.io/kube-apiserver-client"}),
-        request(status={"conditions": [{"type": "Denied", "status": "True"}]}),
-    ]
-    assert not list(housekeeping.kubeadm_joins(view(certificatesigningrequests=others)))

@@ -74,7 +74,7 @@ def test_compressed_user_data_is_listed_as_cloud_init_would_read_it(world: World
             SubnetId=world.subnets[ZONE_A],
             MinCount=1,
             MaxCount=1,
-            UserData=user_data,
+            UserData=user_data,  # type: ignore[arg-type]  # boto3 takes bytes too
         )
     assert [i["userData"] for i in world.server.ask("/_instances", method="GET")] == ["#!/bin/sh\n", "", ""]
 

@@ -3,8 +3,8 @@
 Each controller is a pure function from what is there to what is to be written; ``loop`` keeps the view and writes.
 
 There are: Deployments with their ReplicaSets and DaemonSets; the scheduler's filters for resources, nodeSelector,
-required node affinity and taints; PodDisruptionBudgets; garbage collection by owner; nodes whose machine is gone;
-approval of kubeadm's own joins. Not there: StatefulSets, Jobs, namespaces that are deleted, volumes, preemption,
-eviction by taint, and the spreading of pods. A pod that needs one of the scheduler's missing filters is not bound, and
+required node affinity and taints; PodDisruptionBudgets; nodes whose machine is gone. Garbage collection and the signing
+of certificates are the API's own (``agent.sim.apiserver``). Not there: StatefulSets, Jobs, volumes, preemption, eviction
+by taint, and the spreading of pods. A pod that needs one of the scheduler's missing filters is not bound, and
 its condition says so.
 """

@@ -20,10 +20,8 @@ CONTROLLERS: Final[tuple[Controller, ...]] = (
     workloads.daemon_sets,
     scheduler.schedule,
     budgets.budgets,
-    housekeeping.garbage,
     housekeeping.lost_pods,
     housekeeping.silent_nodes,
-    housekeeping.kubeadm_joins,
 )
 LEAST_SECONDS: Final = 0.05
 """Between two rounds, so that a burst of changes is one."""
@@ -100,5 +98,5 @@ class Controllers:
             # A binding's answer is no pod, and the next round must know where the pod is.
             self.cache.wrote(PODS, self._api.get(write.path.removesuffix("/binding")))
             return
-        calls = {"create": self._api.create, "patch": self._api.merge_patch, "replace": self._api.replace}
-        self.cache.wrote(write.kind, calls[write.verb](write.path, write.body))
+        call = self._api.create if write.verb == "create" else self._api.merge_patch
+        self.cache.wrote(write.kind, call(write.path, write.body))

@@ -15,7 +15,6 @@ DEPLOYMENTS: Final = "deployments"
 REPLICA_SETS: Final = "replicasets"
 DAEMON_SETS: Final = "daemonsets"
 BUDGETS: Final = "poddisruptionbudgets"
-REQUESTS: Final = "certificatesigningrequests"
 LEASES: Final = "leases"
 _APPS: Final = "/apis/apps/v1"
 
@@ -39,7 +38,7 @@ class View(msgspec.Struct, frozen=True):
 class Write(msgspec.Struct, frozen=True):
     """One call to the API server. ``kind`` is what the answer is an object of; empty when it is none."""
 
-    verb: Literal["create", "patch", "replace", "delete"]
+    verb: Literal["create", "patch", "delete"]
     kind: str
     path: str
     body: Manifest = {}
@@ -55,7 +54,6 @@ def kinds() -> tuple[Kind, ...]:
         kind(REPLICA_SETS, f"{_APPS}/replicasets"),
         kind(DAEMON_SETS, f"{_APPS}/daemonsets"),
         kind(BUDGETS, "/apis/policy/v1/poddisruptionbudgets"),
-        kind(REQUESTS, "/apis/certificates.k8s.io/v1/certificatesigningrequests"),
         kind(LEASES, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"),
     )
 

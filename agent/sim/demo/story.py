@@ -80,7 +80,7 @@ class Story:
         by_type: dict[str, list[str]] = {}
         for machine in self._sandbox.fixed:
             by_type.setdefault(machine.instance_type, []).append(machine.name)
-        rows = [("TYPE", "VCPU", "GIB", "EACH", "NODES")]
+        rows: list[tuple[str, ...]] = [("TYPE", "VCPU", "GIB", "EACH", "NODES")]
         total = 0
         for kind, listed in sorted(by_type.items(), key=lambda k: -price(REGION, k[0], "", "on-demand")):
             vcpus, memory = vcpus_and_memory(kind)
@@ -135,7 +135,7 @@ class Story:
         if not self._bill.entries:
             return
         self._terminal.heading("The bill")
-        rows = [("TYPE", "INSTANCE", "PAID FOR", "PRICE", "COST")]
+        rows: list[tuple[str, ...]] = [("TYPE", "INSTANCE", "PAID FOR", "PRICE", "COST")]
         for entry in self._bill.entries.values():
             paid = f"{entry.seconds(now):.0f} s"
             each = f"{dollars(entry.hourly_nano)}/h"

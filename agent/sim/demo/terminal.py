@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final, TextIO
 
 RESET: Final = "\x1b[0m"
@@ -62,7 +63,7 @@ class Terminal:
         self.line()
         self.line(self.paint(text, "bold"))
 
-    def table(self, rows: list[tuple[str, ...]]) -> None:
+    def table(self, rows: Sequence[tuple[str, ...]]) -> None:
         """Columns under their heads, numbers to the right; the last column is not padded."""
         widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
         for number, row in enumerate(rows):
@@ -90,7 +91,7 @@ class Terminal:
             self._drawn = False
 
 
-def _is_number(rows: list[tuple[str, ...]], column: int) -> bool:
+def _is_number(rows: Sequence[tuple[str, ...]], column: int) -> bool:
     return all(r[column][:1].isdigit() or r[column][:1] == "$" for r in rows[1:])
 
 

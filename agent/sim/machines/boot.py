@@ -1,9 +1,6 @@
 """From power-on to a node of the cluster, in the steps and with the console lines of the real script."""
 
-import json
 import time
-import urllib.error
-import urllib.request
 from base64 import b64decode, b64encode
 from collections.abc import Generator
 from contextlib import suppress
@@ -20,11 +17,10 @@ from agent.kube.errors import AlreadyExists, KubeError
 from agent.sim.embedded import Listed
 from agent.sim.machines.hardware import node_manifest, node_status
 from agent.sim.machines.identity import (
-    CONNECT_SECONDS,
     JoinFailed,
     NodeKey,
     discover,
-    parameter_request,
+    read_parameter,
     write_kubeconfig,
 )
 from agent.sim.machines.script import BootScript, read_script
@@ -114,8 +110,8 @@ class Boot:
         end, said = time.monotonic() + self._world.pace.token_wait, ""
         while True:
             try:
-                return BootstrapToken.parse(self._parameter(facts))
-            except (OSError, JoinFailed, TokenMalformed) as error:
+                return BootstrapToken.parse(read_parameter(facts, self._world.ssm_endpoint, self._machine.id))
+            except (JoinFailed, TokenMalformed) as error:
                 why = str(error)
             if why != said:
                 self.say(f"waiting for {facts.token_parameter}: {why}")
@@ -123,19 +119,6 @@ class Boot:
             if time.monotonic() >= end:
                 raise BootFailed("no bootstrap token")
             yield self._world.pace.retry
-
-    def _parameter(self, facts: JoinFacts) -> str:
-        signed = parameter_request(facts, self._world.ssm_endpoint, self._machine.id).prepare()
-        request = urllib.request.Request(  # noqa: S310 - the embedded SSM, on loopback
-            signed.url, data=signed.body, headers=dict(signed.headers.items())
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as answer:  # noqa: S310 - likewise
-                return str(json.loads(answer.read())["Parameter"]["Value"])
-        except urllib.error.HTTPError as error:
-            with error:
-                code = msgspec.json.decode(error.read() or b"{}").get("__type", error.reason)
-            raise JoinFailed(f"HTTP {error.code} {code}") from error
 
     def _certified(self, facts: JoinFacts, token: BootstrapToken, key: NodeKey) -> Generator[float, None, KubeApi]:
         """Discovery, then a certificate for the machine's own key, asked for with the token."""

@@ -7,6 +7,7 @@ import ssl
 from base64 import b64encode
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -93,8 +94,30 @@ def discover(facts: JoinFacts) -> str:
     return authority
 
 
-def parameter_request(facts: JoinFacts, endpoint: str, instance_id: str) -> AWSRequest:
-    """GetParameter of the token, signed with the credentials that an instance's role would give it."""
+def read_parameter(facts: JoinFacts, endpoint: str, instance_id: str) -> str:
+    """The value of the token's parameter, asked for with the credentials that an instance's role would give it.
+
+    Raises:
+        JoinFailed: Parameter Store refuses, or does not answer.
+    """
+    signed = _signed(facts, endpoint, instance_id)
+    host = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=CONNECT_SECONDS)
+    try:
+        connection.request("POST", "/", signed.data, dict(signed.headers.items()))
+        answer = connection.getresponse()
+        body = answer.read()
+        found = json.loads(body or b"{}")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise JoinFailed(f"Parameter Store does not answer: {error}") from error
+    finally:
+        connection.close()
+    if answer.status != OK:
+        raise JoinFailed(f"HTTP {answer.status} {found.get('__type', answer.reason)}")
+    return str(found["Parameter"]["Value"])
+
+
+def _signed(facts: JoinFacts, endpoint: str, instance_id: str) -> AWSRequest:
     request = AWSRequest(
         "POST",
         endpoint,
