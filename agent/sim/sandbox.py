@@ -150,7 +150,7 @@ class Sandbox:
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._exit.enter_context(self.ec2)
-        server = self._exit.enter_context(ApiServer(self.folder / "apiserver"))
+        server = self._exit.enter_context(ApiServer(self.folder))
         server.write_kubeconfig(self.kubeconfig)
         self.api = self._exit.enter_context(KubeApi.from_kubeconfig(str(self.kubeconfig)))
         self.seeded = self.ec2.seed()
