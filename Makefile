@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-cluster test-system story bench lock generate clean
+.PHONY: help setup demo picture check test test-cluster test-system story bench lock generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,14 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+demo: $(STAMP)  ## The story of a queue that fills and empties, on this machine alone, in a minute and a half
+	@$(BIN)/python -m agent demo
+
+picture: $(STAMP)  ## Draw docs/images/demo.svg from what the demo prints
+	CLICOLOR_FORCE=1 $(BIN)/python -m agent demo >docs/images/demo.ansi
+	$(BIN)/python -m agent.sim.demo.picture <docs/images/demo.ansi >docs/images/demo.svg
+	rm docs/images/demo.ansi
 
 check: $(STAMP)  ## Formatting, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

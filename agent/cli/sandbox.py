@@ -57,7 +57,9 @@ def demo() -> None:
 def _serving() -> ModuleType:
     """The sandbox, which is no part of what a control-plane node installs."""
     try:
-        from agent.sim import serving  # noqa: PLC0415 - needs the extra `sandbox`
+        import moto  # noqa: F401, PLC0415 - the extra `sandbox`; needed by a process that serving starts
+
+        from agent.sim import serving  # noqa: PLC0415 - the daemon must not load it
     except ImportError as error:
         raise click.ClickException(MISSING) from error
     return serving

@@ -119,7 +119,8 @@ class EmbeddedEc2(Steering):
         assert self._process.stdout is not None
         self.endpoint = self._process.stdout.readline().strip()
         if not self.endpoint:
-            raise RuntimeError("the embedded EC2 did not start; is the extra `sandbox` installed?")
+            where = f"; its last words are in {self.log}" if self.log is not None else ""
+            raise RuntimeError(f"the embedded EC2 did not start; is the extra `sandbox` installed?{where}")
         return self
 
     def __exit__(

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from agent.core.requirements import alternatives
-from agent.core.taints import UNSCHEDULABLE, tolerates, untolerated
+from agent.core.taints import UNSCHEDULABLE, tolerates
 from agent.kube import paths, wire
 from agent.kube.times import rfc3339
 from agent.model.kubernetes import Node, Pod
@@ -92,9 +92,8 @@ def _against(pod: Pod, seat: Seat) -> list[str]:
     node = seat.node
     if node.unschedulable and not tolerates(pod.tolerations, (UNSCHEDULABLE,)):
         return ["node(s) were unschedulable"]
-    taint = untolerated(pod.tolerations, node.taints)
-    if taint is not None:
-        return [f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"]
+    if not tolerates(pod.tolerations, node.taints):
+        return ["node(s) had untolerated taint(s)"]
     if not any(a.admits(node.meta.labels) for a in alternatives(pod)):
         return ["node(s) didn't match Pod's node affinity/selector"]
     return [

@@ -40,14 +40,17 @@ class Bill:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
 
-    def look(self, bought: list[Listed], now: float) -> None:
-        """Take note of what is there at ``now``, a monotonic time in seconds."""
+    def look(self, bought: list[Listed], now: float) -> list[Entry]:
+        """Take note of what is there at ``now``, a monotonic time in seconds; what has ended since the last look."""
+        ended = []
         for instance in bought:
             if instance.alive and instance.id not in self.entries:
                 self.entries[instance.id] = Entry(instance, now)
             entry = self.entries.get(instance.id)
             if entry is not None and not instance.alive and entry.ended is None:
                 entry.ended = now
+                ended.append(entry)
+        return ended
 
     def nano(self, now: float) -> int:
         """All of it in nano-dollars."""

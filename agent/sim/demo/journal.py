@@ -58,7 +58,7 @@ class Journal:
         match event["action"]:
             case "Launch":
                 self._reasons[about] = why
-            case "InitializeNode" | "DisruptNode" if f"{event['action']} {about}" not in self._told:
-                self._told.add(f"{event['action']} {about}")
+            case "InitializeNode" | "DisruptNode" as action if f"{action} {about}" not in self._told:
+                self._told.add(f"{action} {about}")
                 self._blocked.pop(about, None)
-                self._terminal.say(f"joinery: {why}")
+                self._terminal.say(f"joinery drains: {why}" if action == "DisruptNode" else f"joinery: {why}")

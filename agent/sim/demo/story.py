@@ -117,8 +117,8 @@ class Story:
         nodes = len(set(self._ran))
         self._terminal.say(f"{workers} of {workers} scan workers run, on {nodes} new nodes", "good")
         self._terminal.table(self._bought_rows())
-        hourly = dollars(self._bill.hourly_nano)
-        self._terminal.note(f"together {hourly} an hour: nothing cheaper in the pool holds {workers} such pods")
+        hourly = self._bill.hourly_nano
+        self._terminal.note(f"together {dollars(hourly)} an hour, {dollars(hourly // workers)} for each pod")
 
     def _queue_empties(self) -> None:
         self._terminal.command("kubectl scale deployment scan-worker --replicas=0", "the queue is empty")
@@ -126,9 +126,23 @@ class Story:
         self._wait("pods end", lambda: not self._workers())
         idle = self._script.idle_seconds
         self._terminal.say(f"no pod is left; the pool keeps empty nodes for {idle}, should the queue fill again")
-        self._terminal.note("(consolidationPolicy WhenEmpty, consolidateAfter " + idle + "; then one node at a time)")
+        self._terminal.note(f"(consolidateAfter: {idle}; then one node at a time, as its budget says)")
+        self._console()
         self._wait("", self._all_gone, self._countdown)
         self._terminal.say("drained, terminated, forgotten: the cluster is as it was", "good")
+
+    def _console(self) -> None:
+        """Something to read while nodes are kept: how one of them joined."""
+        entry = next(iter(self._bill.entries.values()))
+        self._terminal.line()
+        self._terminal.note(
+            f"Meanwhile: the console of {entry.instance.id}, as EC2 shows it. Its user data holds no secret;"
+        )
+        self._terminal.note("it reads the token from SSM when it boots, and joinery approves its certificate.")
+        machine = self._sandbox.room.machines.get(entry.instance.id)
+        for line in machine.boot.console.splitlines() if machine is not None else ():
+            self._terminal.note(f"  {line}")
+        self._terminal.line()
 
     def _costs(self) -> None:
         now = time.monotonic()
@@ -177,7 +191,8 @@ class Story:
         end = time.monotonic() + self._script.patience
         while True:
             self._sandbox.check()
-            self._bill.look(self._bought(), time.monotonic())
+            for entry in self._bill.look(self._bought(), time.monotonic()):
+                self._terminal.say(f"{entry.instance.id} ({entry.instance.type}) is terminated")
             self._journal.tell()
             if until():
                 self._journal.tell()

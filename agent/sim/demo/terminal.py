@@ -29,10 +29,9 @@ class Terminal:
         self._out = out or sys.stdout
         terminal = self._out.isatty() and os.environ.get("TERM", "") != "dumb"
         self._live = terminal if live is None else live
-        self._colour = (terminal and not os.environ.get("NO_COLOR")) if colour is None else colour
+        self._colour = _wants_colour(terminal=terminal) if colour is None else colour
         self._began = time.monotonic()
         self._drawn = False
-        self._turn = 0
 
     def paint(self, text: str, style: str) -> str:
         """The text in a style, or as it is where there are no colours."""
@@ -77,7 +76,6 @@ class Terminal:
         """What is being waited for; shown on terminals only, on the line that changes."""
         if not self._live:
             return
-        self._turn += 1
         spin = SPINNER[int(time.monotonic() * _SHOWN_PER_SECOND) % len(SPINNER)]
         width = max(_NARROW, _columns()) - 1
         shown = f"        {spin}  {text}"[:width]
@@ -89,6 +87,13 @@ class Terminal:
         if self._drawn:
             self._out.write(_CLEAR)
             self._drawn = False
+
+
+def _wants_colour(*, terminal: bool) -> bool:
+    """NO_COLOR wins (no-color.org), then CLICOLOR_FORCE, then whether somebody looks."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return terminal or os.environ.get("CLICOLOR_FORCE", "0") != "0"
 
 
 def _is_number(rows: Sequence[tuple[str, ...]], column: int) -> bool:

@@ -74,12 +74,17 @@ class Boot:
         self.joined = Joined(script, api)
         yield from self._enter("joined")
 
+    @property
+    def console(self) -> str:
+        """What the machine's console says."""
+        return "".join(self._lines)
+
     def say(self, line: str) -> None:
         """Write a line to the console that EC2 shows."""
         self._lines.append(f"joinery: {line}\n")
         # While EC2 does not answer nothing is shown; the next line brings this one along.
         with suppress(OSError):
-            self._world.ec2.by_hand("console", self._machine.id, text="".join(self._lines))
+            self._world.ec2.by_hand("console", self._machine.id, text=self.console)
 
     def _enter(self, phase: str) -> Pauses:
         self.phase = phase

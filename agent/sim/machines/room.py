@@ -13,7 +13,6 @@ from agent.sim.machines.boot import Boot, BootFailed, Pauses
 from agent.sim.machines.kubelet import Kubelet
 from agent.sim.machines.world import World
 
-LOOK_SECONDS: Final = 0.5
 JOIN_SECONDS: Final = 10.0
 
 
@@ -67,7 +66,7 @@ class Machine:
 
 
 class MachineRoom:
-    """Looks at EC2 twice a second and steps its machines, in a thread of its own while it is entered."""
+    """Looks at EC2 now and then and steps its machines, in a thread of its own while it is entered."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -101,7 +100,7 @@ class MachineRoom:
     def turn(self) -> None:
         """One look and one step of everything that is due."""
         try:
-            if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            if time.monotonic() - self._looked_at >= self._world.pace.look:
                 self._look()
                 self._looked_at = time.monotonic()
             for machine in list(self.machines.values()):

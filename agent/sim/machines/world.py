@@ -32,6 +32,8 @@ class Pace(msgspec.Struct, frozen=True):
     pod_stop: float = 0.6
     heartbeat: float = 10.0
     """Between two renewals of a node's Lease, as kubelet does it."""
+    look: float = 0.5
+    """Between two looks at what EC2 runs."""
     tick: float = 0.1
     """Between two looks at what is due."""
 
