@@ -191,6 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(HTTPStatus.OK, "OK")
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
+        # The connection ends with the watch; a client that is not told so would send its next request into it.
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.flush()
         while True:

@@ -67,14 +67,13 @@ def svg(text: str, title: str) -> str:
     width = round(WIDEST * COLUMN_PIXELS) + 2 * MARGIN_PIXELS
     height = BAR_PIXELS + len(rows) * LINE_PIXELS + 2 * MARGIN_PIXELS
     font = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
+    dots = enumerate(("#ff5f57", "#febc2e", "#28c840"))
+    name = escape(title)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">',
-        f"<title>{escape(title)}</title>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{name}">',
+        f"<title>{name}</title>",
         f'<rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>',
-        *(
-            f'<circle cx="{22 + 18 * n}" cy="18" r="5.5" fill="{c}"/>'
-            for n, c in enumerate(("#ff5f57", "#febc2e", "#28c840"))
-        ),
+        *(f'<circle cx="{22 + 18 * n}" cy="18" r="5.5" fill="{colour}"/>' for n, colour in dots),
         f'<g font-family="{font}" font-size="{FONT_PIXELS}" fill="#c9d1d9" xml:space="preserve">',
     ]
     for number, row in enumerate(rows):
