@@ -1,6 +1,7 @@
 """The registry of effects, and the policy that an error's type is."""
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -163,6 +164,23 @@ def test_an_error_that_nobody_foresaw_reaches_the_loop() -> None:
     with pytest.raises(ZeroDivisionError):
         actor.settle(5.0)
     assert actor.busy() == ()
+    actor.close()
+
+
+def test_whoever_is_woken_by_an_effect_that_ended_finds_nothing_under_way() -> None:
+    """Woken a moment earlier, the loop would find the object busy and sleep on, until something else happens."""
+    found: list[tuple[str, ...]] = []
+    woken = threading.Event()
+
+    def wake() -> None:
+        actor.collect()
+        found.append(actor.busy())
+        woken.set()
+
+    actor = Actor(cast("Hands", World()), wake, workers=2)
+    actor.carry_out(Plan(now=NOW, actions=(a.DeleteTemplate(REASON, "lt-1"),)))
+    assert woken.wait(5.0)
+    assert found == [()]
     actor.close()
 
 

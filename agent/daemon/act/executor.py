@@ -92,6 +92,9 @@ class Actor:
                     self._drafts[key] = action.draft
                 future = self._pool.submit(self._run, key, action)
                 self._under_way[key] = future
+            # Not before the future is done: a loop that is woken earlier finds the object still under way, sleeps on,
+            # and nothing else may wake it.
+            future.add_done_callback(lambda _: self.wake())
             started.append(action)
         return tuple(started)
 
@@ -151,8 +154,6 @@ class Actor:
         else:
             with self._lock:
                 self._rests.pop(key, None)
-        finally:
-            self.wake()
 
     def _fail(self, key: str, action: Action, error: Exception, least_seconds: float | None) -> None:
         with self._lock:
