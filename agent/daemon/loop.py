@@ -108,6 +108,9 @@ class Loop:
         """One cycle; returns how long nothing need be done unless something changes."""
         now = self.clock()
         memory = self._learnt()
+        if self.actor is not None:
+            # Before looking: an effect that has ended would still count as under way, and its object be left alone.
+            self.actor.collect()
         try:
             snapshot = self._observed(now, memory)
         except NotYet as reason:
@@ -121,7 +124,6 @@ class Loop:
             self.batch.decided()
         started: tuple[Action, ...] = ()
         if self.actor is not None and self.leading():
-            self.actor.collect()
             started = self.actor.carry_out(plan)
         self._pace(snapshot, plan)
         self.publisher.publish(snapshot, plan, started)

@@ -14,11 +14,15 @@ import pytest
 from agent.aws import errors as aws
 from agent.daemon.act import EFFECTS, Actor, Fenced, Hands
 from agent.daemon.act import executor as executing
+from agent.daemon.batch import BatchWindow
+from agent.daemon.loop import Loop, Publisher, Wakeup
+from agent.daemon.machines import Machines
+from agent.daemon.observe import Observer
 from agent.kube import errors as kube
 from agent.model import actions as a
-from agent.model.plan import Plan
+from agent.model.plan import Plan, Snapshot
 from agent.model.reasons import Reason
-from tests.build import NOW
+from tests.build import NOW, snapshot
 
 ACT = Path(executing.__file__).parent
 REASON = Reason("Unused", "a test")
@@ -192,4 +196,44 @@ def test_two_actions_on_one_object_never_run_at_once() -> None:
     started = actor.carry_out(Plan(now=NOW, actions=(action, action)))
     assert len(started) == 1
     actor.settle(5.0)
+    actor.close()
+
+
+@dataclass
+class Watching:
+    """Stands where the loop looks at the world; notes what counted as under way each time."""
+
+    actor: Actor
+    looks: list[tuple[str, ...]] = field(default_factory=list)
+    interval_seconds: float = 0.0
+
+    def snapshot(self, now: datetime, _seed: str, _memory: object) -> Snapshot:
+        self.looks.append(self.actor.busy())
+        return snapshot(now=now, busy=self.actor.busy())
+
+    def publish(self, *_: object) -> None:
+        return None
+
+
+def test_a_cycle_after_an_effect_that_ended_looks_at_its_object_again() -> None:
+    ended = threading.Event()
+    actor = Actor(cast("Hands", World()), ended.set, workers=2)
+    world = Watching(actor)
+    loop = Loop(
+        observer=cast("Observer", world),
+        actor=actor,
+        machines=cast("Machines", world),
+        batch=BatchWindow(timedelta(seconds=1), timedelta(seconds=10)),
+        publisher=cast("Publisher", world),
+        leading=lambda: True,
+        upkeep=lambda _: (),
+        clock=lambda: NOW,
+        progress=lambda _: None,
+        wakeup=Wakeup(),
+        health=lambda: None,
+    )
+    actor.carry_out(Plan(now=NOW, actions=(a.DeleteTemplate(REASON, "lt-1"),)))
+    assert ended.wait(5.0)
+    loop.cycle()
+    assert world.looks == [()]
     actor.close()
