@@ -107,6 +107,12 @@ class EmbeddedEc2(Steering):
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
+        self.start()
+        self.ready()
+        return self
+
+    def start(self) -> None:
+        """Start the process, which takes some seconds to serve."""
         with (self.log or Path(os.devnull)).open("w") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", "agent.sim.ec2", "--region", self.region],
@@ -116,12 +122,15 @@ class EmbeddedEc2(Steering):
                 env=os.environ | CREDENTIALS,
                 start_new_session=True,
             )
+
+    def ready(self) -> None:
+        """Wait until it serves. Raises ``RuntimeError`` when it ends instead."""
+        assert self._process is not None
         assert self._process.stdout is not None
         self.endpoint = self._process.stdout.readline().strip()
         if not self.endpoint:
             where = f"; its last words are in {self.log}" if self.log is not None else ""
             raise RuntimeError(f"the embedded EC2 did not start; is the extra `sandbox` installed?{where}")
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -149,10 +149,14 @@ class Sandbox:
 
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._exit.enter_context(self.ec2)
+        self._exit.push(self.ec2)
+        self.ec2.start()
         server = self._exit.enter_context(ApiServer(self.folder))
         server.write_kubeconfig(self.kubeconfig)
         self.api = self._exit.enter_context(KubeApi.from_kubeconfig(str(self.kubeconfig)))
+        self.joinery("install")
+        ensure(self.kubeconfig, Target(self.daemon_kubeconfig, self.folder / "joinery.token"), utc_now())
+        self._serve_ec2()
         self.seeded = self.ec2.seed()
         self.ec2.delays(**EC2_DELAYS)
         self.settings.write_text(yaml.safe_dump({"clusterName": CLUSTER, "region": REGION}))
@@ -160,9 +164,12 @@ class Sandbox:
         world = World(self.ec2, self.ec2.endpoint, self.folder / "machines", self.controllers.cache, self._pace)
         self.room = self._exit.enter_context(MachineRoom(world))
         self._launch_fixed()
-        self.joinery("install")
-        target = Target(self.daemon_kubeconfig, self.folder / "joinery.token")
-        ensure(self.kubeconfig, target, utc_now())
+
+    def _serve_ec2(self) -> None:
+        try:
+            self.ec2.ready()
+        except RuntimeError as error:
+            raise SandboxFailed(str(error)) from error
 
     def _launch_fixed(self) -> None:
         """The team's machines, as instances with user data of their own and kubeadm's token to join with."""

@@ -191,9 +191,9 @@ class Story:
         end = time.monotonic() + self._script.patience
         while True:
             self._sandbox.check()
+            self._journal.tell()
             for entry in self._bill.look(self._bought(), time.monotonic()):
                 self._terminal.say(f"{entry.instance.id} ({entry.instance.type}) is terminated")
-            self._journal.tell()
             if until():
                 self._journal.tell()
                 return
