@@ -147,6 +147,11 @@ class Sandbox:
             for node in self.controllers.cache.items(NODES)
         )
 
+    def console(self, instance_id: str) -> str:
+        """What EC2 shows of an instance's console."""
+        with self._aws("ec2") as ec2:
+            return str(ec2.get_console_output(InstanceId=instance_id).get("Output", ""))
+
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._exit.push(self.ec2)

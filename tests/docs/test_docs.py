@@ -26,8 +26,8 @@ PAGES = pages()
 README = Page(ROOT / "README.md")
 INDEX = Page(ROOT / "docs/README.md")
 SECURITY = Page(ROOT / "docs/security.md")
-NEEDS_ONLY_PYTHON = {"", "plan", "check", "userdata render"}
-"""Commands that the tests of this file run as shown or as described."""
+NEEDS_ONLY_PYTHON = {"", "plan", "check", "userdata render", "sandbox", "demo"}
+"""Commands that the tests of this file, and of tests/sim for the last two, run as shown or as described."""
 CHECKED_FOR_US = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
 """Rights that EC2 asks for when it carries out CreateFleet and CreateLaunchTemplate; no call of ours has their name."""
 NOT_CALLED = {"ssm:DeleteParameter", "ec2:GetConsoleOutput"}

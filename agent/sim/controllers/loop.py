@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from agent.kube.api import KubeApi
-from agent.kube.cache import Cache
+from agent.kube.cache import Cache, Fault
 from agent.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from agent.kube.times import utc_now
 from agent.sim.controllers import budgets, housekeeping, scheduler, workloads
@@ -40,7 +40,9 @@ class Controllers:
         self._due = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="controllers", daemon=True)
-        self.cache = Cache(api, kinds(), wake=self._due.set)
+        self.cache = Cache(api, kinds(), wake=self._due.set, on_fault=self._told)
+        self.fault = ""
+        """What could not be read at last."""
         self.failed: BaseException | None = None
         """The error that ended the thread; whoever entered should end for it."""
 
@@ -56,6 +58,9 @@ class Controllers:
         self._due.set()
         self._thread.join(JOIN_SECONDS)
         self.cache.stop()
+
+    def _told(self, fault: Fault) -> None:
+        self.fault = f"{fault.kind} {fault.name}: {fault.message}"
 
     def _run(self) -> None:
         try:

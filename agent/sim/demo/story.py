@@ -1,5 +1,6 @@
 """The story itself: what is done, what is waited for, and what is told of it."""
 
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,6 +23,7 @@ from agent.sim.sandbox import Sandbox, SandboxFailed, apply, claims, is_ours
 DEPLOYMENT: Final = "/apis/apps/v1/namespaces/default/deployments/scan-worker"
 LOOK_SECONDS: Final = 0.2
 _GIB: Final = 1024
+_WIDTH: Final = 100
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -110,7 +112,9 @@ class Story:
         apply(self._sandbox.api, self._script.work)
         self._wait("the scheduler looks for nodes", lambda: len(self._pending()) == workers)
         self._terminal.say(f"{workers} scan workers of 1 CPU and 2 GiB find no node")
-        self._terminal.note("scheduler: " + self._pending()[0]["status"]["conditions"][-1]["message"])
+        message = self._pending()[0]["status"]["conditions"][-1]["message"]
+        for line in textwrap.wrap(f"scheduler: {message}", _WIDTH):
+            self._terminal.note(line)
         self._wait("joinery collects pending pods for a second, then buys", self._all_launched)
         self._wait("machines boot and join: ", lambda: len(self._running()) == workers, self._phases)
         self._ran = [str(p["spec"]["nodeName"]) for p in self._running()]
@@ -139,8 +143,7 @@ class Story:
             f"Meanwhile: the console of {entry.instance.id}, as EC2 shows it. Its user data holds no secret;"
         )
         self._terminal.note("it reads the token from SSM when it boots, and joinery approves its certificate.")
-        machine = self._sandbox.room.machines.get(entry.instance.id)
-        for line in machine.boot.console.splitlines() if machine is not None else ():
+        for line in self._sandbox.console(entry.instance.id).splitlines():
             self._terminal.note(f"  {line}")
         self._terminal.line()
 
@@ -193,15 +196,19 @@ class Story:
             self._sandbox.check()
             self._journal.tell()
             for entry in self._bill.look(self._bought(), time.monotonic()):
-                self._terminal.say(f"{entry.instance.id} ({entry.instance.type}) is terminated")
+                self._terminal.say(f"{entry.instance.id} ({entry.instance.type}) shuts down; EC2 bills it no more")
             if until():
                 self._journal.tell()
                 return
             if time.monotonic() >= end:
-                why = self._journal.last_words()
+                why = self._journal.last_words() + self._unread()
                 raise SandboxFailed(f"after {self._script.patience:.0f} s still waiting: {what or 'nodes to go'}{why}")
             self._terminal.progress(what + progress())
             time.sleep(LOOK_SECONDS)
+
+    def _unread(self) -> str:
+        fault = self._sandbox.controllers.fault
+        return f"; the sandbox could not read {fault}" if fault else ""
 
     def _bought(self) -> list[Listed]:
         return [i for i in self._sandbox.ec2.listed() if is_ours(i.tags)]
