@@ -47,7 +47,11 @@ class Admin:
         handler = self._handlers().get((path, method))
         if handler is None:
             return Answer(404, b'{"error": "no such path"}', JSON)
-        found = handler(query if method == "GET" else value)
+        try:
+            found = handler(query if method == "GET" else value)
+        except (LookupError, TypeError, ValueError) as error:
+            said = f"{type(error).__name__}: {error}"
+            return Answer(400, msgspec.json.encode({"error": said}), JSON)
         return Answer(200, msgspec.json.encode(found if found is not None else {}), JSON)
 
     def _handlers(self) -> dict[tuple[str, str], Callable[[dict[str, Any]], object]]:

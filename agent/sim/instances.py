@@ -77,6 +77,8 @@ class Instances:
     def by_hand(self, wanted: dict[str, str]) -> None:
         """Do to an instance what a person in the console, the hypervisor or the spot market would do to it."""
         backend, instance_id, do = models.ec2_of(self._region), wanted["id"], wanted["do"]
+        if instance_id not in {i.id for i in models.instances_of(self._region)}:
+            raise LookupError(f"there is no instance {instance_id!r}")
         if do == "impair":
             self._impaired.add(instance_id)
         elif do == "console":

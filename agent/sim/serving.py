@@ -15,14 +15,18 @@ from agent.sim.sandbox import Sandbox, SandboxFailed
 __all__ = ["SandboxFailed", "demonstrate", "serve"]
 
 CHECK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.1
 
 
 def serve(folder: Path, *, daemon: bool, fixed: bool, say: Callable[[str], None]) -> None:
     """Run a sandbox until KeyboardInterrupt. Raises ``SandboxFailed`` when a part of it ends by itself."""
-    say("starting (a few seconds) ...")
+    say("starting; it takes some seconds ...")
     with Sandbox(folder, fixed=None if fixed else ()) as sandbox:
         if daemon:
             sandbox.start_daemon()
+        while sandbox.fixed_ready() < len(sandbox.fixed):
+            sandbox.check()
+            time.sleep(LOOK_SECONDS)
         for line in _instructions(sandbox, daemon=daemon):
             say(line)
         while True:

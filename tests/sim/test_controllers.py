@@ -167,3 +167,11 @@ def test_a_silent_node_becomes_unknown_and_unreachable_and_a_lively_one_is_left_
     back = node("dead", taints=taints.body["spec"]["taints"])
     [lifted] = list(housekeeping.silent_nodes(view(nodes=[back], leases=[lease("dead", 1)])))
     assert lifted.body == {"spec": {"taints": []}}
+
+
+def test_a_control_plane_node_gets_the_label_of_its_role() -> None:
+    taint = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    plain, done = node("plain", taints=[taint]), node("done", taints=[taint], labels={taint["key"]: ""})
+    [write] = list(housekeeping.roles(view(nodes=[plain, done, node("worker")])))
+    assert write.path.endswith("/nodes/plain")
+    assert write.body == {"metadata": {"labels": {taint["key"]: ""}}}

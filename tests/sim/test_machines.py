@@ -318,7 +318,7 @@ def test_it_dies_with_its_instance(rig: Rig) -> None:
     rig.steering.by_hand("terminate", name)
     rig.until("it is off", lambda: not rig.room.machines)
     rig.api.create(paths.pods("default"), bound_pod("late", name))
-    wait_until("the pod is seen", lambda: rig.cache.items("pods"))
+    wait_until("the pod is seen", lambda: bool(rig.cache.items("pods")))
     for _ in range(5):
         rig.room.turn()
     assert phases(rig) == {"late": "Pending"}, "nobody runs it"

@@ -65,9 +65,9 @@ def test_it_serves_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
     environment = started.environment
     with KubeApi.from_kubeconfig(environment["KUBECONFIG"]) as api:
         crds = {o["metadata"]["name"] for o in items(api, paths.crds())}
-        wait_until("the daemon leads", lambda: items(api, paths.leases("joinery-system")))
+        wait_until("the daemon leads", lambda: bool(items(api, paths.leases("joinery-system"))))
         secrets = {"labelSelector": "app.kubernetes.io/managed-by=joinery"}
-        wait_until("a token", lambda: items(api, paths.secrets("kube-system"), secrets))
+        wait_until("a token", lambda: bool(items(api, paths.secrets("kube-system"), secrets)))
     assert crds == {"nodepools.karpenter.sh", "nodeclaims.karpenter.sh", "ec2nodeclasses.karpenter.k8s.aws"}
     assert Steering(environment["AWS_ENDPOINT_URL"]).instances() == []
     assert environment["AWS_DEFAULT_REGION"] == "ap-northeast-2"

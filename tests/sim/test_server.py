@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import socket
+from urllib.error import HTTPError
 from urllib.parse import urlparse
 
 import pytest
@@ -53,6 +54,15 @@ def test_a_wildcard_of_capacity_gives_way_to_what_is_more_exact(world: World) ->
 def test_an_unknown_steering_path_is_said_to_be_unknown(world: World) -> None:
     with pytest.raises(OSError, match="404"):
         world.server.ask("/_nothing", {})
+
+
+def test_a_wrong_steering_request_is_refused_with_a_sentence(world: World) -> None:
+    for wrong in ({"id": "i-nobody", "do": "terminate"}, {"do": "terminate"}):
+        with pytest.raises(HTTPError) as caught:
+            world.server.ask("/_instances", wrong)
+        with caught.value as refusal:
+            assert refusal.code == 400
+            assert json.loads(refusal.read())["error"]
 
 
 def test_an_instance_is_listed_with_what_a_machine_needs_to_boot(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from agent.kube import paths
 from agent.kube.times import rfc3339
 from agent.kube.timestamps import parse_time
+from agent.model.names import CONTROL_PLANE
 from agent.sim.controllers.view import LEASES, Manifest, View, Write, is_deleted
 from agent.sim.machines.world import NODES, PODS
 
@@ -42,6 +43,15 @@ def silent_nodes(view: View) -> Iterator[Write]:
         wanted = others + ([] if _ready(node) != "Unknown" else _unreachable())
         if wanted != taints:
             yield Write("patch", NODES, path, {"spec": {"taints": wanted}})
+
+
+def roles(view: View) -> Iterator[Write]:
+    """Label control-plane nodes with their role, as kubeadm does after joining: a kubelet may not do it itself."""
+    for node in view.items(NODES):
+        tainted = any(t["key"] == CONTROL_PLANE for t in node["spec"].get("taints") or ())
+        if tainted and CONTROL_PLANE not in (node["metadata"].get("labels") or {}):
+            body = {"metadata": {"labels": {CONTROL_PLANE: ""}}}
+            yield Write("patch", NODES, paths.nodes(node["metadata"]["name"]), body)
 
 
 def _created(found: Manifest) -> datetime | None:

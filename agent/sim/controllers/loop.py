@@ -22,6 +22,7 @@ CONTROLLERS: Final[tuple[Controller, ...]] = (
     budgets.budgets,
     housekeeping.lost_pods,
     housekeeping.silent_nodes,
+    housekeeping.roles,
 )
 LEAST_SECONDS: Final = 0.05
 """Between two rounds, so that a burst of changes is one."""
