@@ -80,6 +80,8 @@ class Loop:
     wakeup: Wakeup
     health: Callable[[], BaseException | None]
     """The error of a thread that died, if one did."""
+    seed: Callable[[], str] = lambda: secrets.token_hex(8)
+    """Random text for each cycle, from which new claims are named."""
     stopping: threading.Event = field(default_factory=threading.Event)
     memory: Memory = field(default_factory=Memory)
     _lessons: list[Lesson] = field(default_factory=list)
@@ -129,7 +131,7 @@ class Loop:
         return self._sleep(plan)
 
     def _observed(self, now: datetime, memory: Memory) -> Snapshot:
-        snapshot = self.observer.snapshot(now, secrets.token_hex(8), memory)
+        snapshot = self.observer.snapshot(now, self.seed(), memory)
         # The window is shown the very pods that are decided on: one that came in between would skip it.
         closed = self.batch.offer((p.meta.uid for p in snapshot.pods if is_pending(p)), now)
         return msgspec.structs.replace(snapshot, provision=snapshot.provision and closed)

@@ -6,7 +6,7 @@ failure of the same object. What type of error it was says how long; nothing els
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -71,14 +71,16 @@ class Actor:
     hands: Hands
     wake: Callable[[], None]
     workers: int = 8
-    _pool: ThreadPoolExecutor = field(init=False)
+    pool: Executor | None = None
+    """What runs the effects; by default that many threads of its own."""
+    _pool: Executor = field(init=False)
     _under_way: dict[str, Future[None]] = field(default_factory=dict)
     _drafts: dict[str, ClaimDraft] = field(default_factory=dict)
     _rests: dict[str, Rest] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="effect")
+        self._pool = self.pool or ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="effect")
 
     def carry_out(self, plan: Plan) -> tuple[Action, ...]:
         """Start every action whose object is neither under way nor resting; returns those started."""
