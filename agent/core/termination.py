@@ -120,9 +120,11 @@ def _drain(
     times = [deadline] if deadline is not None else []
     for pod in sorted(waiting, key=lambda p: p.key):
         cut = None if deadline is None else deadline - timedelta(seconds=pod.termination_grace_seconds or 0)
-        late = pod.meta.deleted_at is not None and deadline is not None and pod.meta.deleted_at > deadline
-        if cut is not None and deadline is not None and now >= cut and (pod.meta.deleted_at is None or late):
-            left = max(1, int((deadline - now).total_seconds()))
+        left = max(1, int((deadline - now).total_seconds())) if deadline is not None else 0
+        # Deleted with a grace that outlasts the deadline, and asking once more would shorten it.
+        ends = pod.meta.deleted_at
+        late = ends is not None and deadline is not None and ends > max(deadline, now + timedelta(seconds=left))
+        if cut is not None and deadline is not None and now >= cut and (ends is None or late):
             why = Reason("ClaimDeleted", f"the termination deadline of NodeClaim {claim.name} is {deadline:%H:%M:%S}")
             actions.append(DeletePod(why, target(pod.meta), node.name, claim.name, left))
         elif pod.meta.deleted_at is None and _tier(pod) == first and not _is_pinned(pod):

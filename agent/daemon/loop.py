@@ -109,6 +109,9 @@ class Loop:
     def cycle(self) -> timedelta:
         """One cycle; returns how long nothing need be done unless something changes."""
         now = self.clock()
+        if self.actor is not None:
+            # What has ended is no longer under way for the snapshot that is about to be taken.
+            self.actor.collect()
         memory = self._learnt()
         try:
             snapshot = self._observed(now, memory)
@@ -123,7 +126,6 @@ class Loop:
             self.batch.decided()
         started: tuple[Action, ...] = ()
         if self.actor is not None and self.leading():
-            self.actor.collect()
             started = self.actor.carry_out(plan)
         self._pace(snapshot, plan)
         self.publisher.publish(snapshot, plan, started)

@@ -1,6 +1,7 @@
 """The registry of effects, and the policy that an error's type is."""
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from agent.daemon.act import EFFECTS, Actor, Fenced, Hands
 from agent.daemon.act import executor as executing
 from agent.kube import errors as kube
 from agent.model import actions as a
+from agent.model.names import ClaimName, NodeName
 from agent.model.plan import Plan
 from agent.model.reasons import Reason
 from tests.build import NOW
@@ -175,3 +177,27 @@ def test_two_actions_on_one_object_never_run_at_once() -> None:
     assert len(started) == 1
     actor.settle(5.0)
     actor.close()
+
+
+def test_the_wake_for_an_effect_that_ended_comes_when_it_is_no_longer_under_way() -> None:
+    """Otherwise the decision that it wakes leaves the object alone, and nothing wakes the next one."""
+    world, ended = World(), threading.Event()
+    busy: list[tuple[str, ...]] = []
+
+    def wake() -> None:
+        actor.collect()
+        busy.append(actor.busy())
+        ended.set()
+
+    actor = Actor(cast("Hands", world), lambda: threading.Thread(target=wake).start(), workers=2)
+    actor.carry_out(Plan(now=NOW, actions=(a.DeleteTemplate(REASON, "lt-1"),)))
+    assert ended.wait(5.0)
+    assert busy == [()]
+    actor.close()
+
+
+def test_a_refused_eviction_does_not_hold_up_the_deletion_at_the_deadline() -> None:
+    pod = a.Target("web", "uid-web", "1", "default")
+    evict = a.EvictPod(REASON, pod, NodeName("i-1"), ClaimName("workers-1"))
+    delete = a.DeletePod(REASON, pod, NodeName("i-1"), ClaimName("workers-1"))
+    assert executing.object_of(evict) != executing.object_of(delete)

@@ -51,6 +51,8 @@ CARRIERS: dict[type, Callable[..., None]] = {
 FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(minutes=1)
 DENIED_REST = timedelta(minutes=1)
+LEAVING_REST = timedelta(seconds=2)
+"""A pod that was sent away is left alone until the watch shows that it goes; else it is sent away again at once."""
 RETRYABLE = (kube.Retryable, aws.Retryable, aws.Throttled)
 HOPELESS = (kube.Denied, kube.Invalid, aws.Denied, aws.Invalid, aws.Gone, aws.CapacityUnavailable)
 OVERTAKEN = (kube.Conflict, kube.AlreadyExists, kube.NotFound, kube.Expired)
@@ -94,6 +96,8 @@ class Actor:
                     self._drafts[key] = action.draft
                 future = self._pool.submit(self._run, key, action)
                 self._under_way[key] = future
+                # Only when it is done: a decision that still sees it under way leaves its object alone.
+                future.add_done_callback(lambda _: self.wake())
             started.append(action)
         return tuple(started)
 
@@ -151,10 +155,11 @@ class Actor:
         except HOPELESS as error:
             self._fail(key, action, error, DENIED_REST.total_seconds())
         else:
+            if isinstance(action, a.EvictPod | a.DeletePod):
+                self._rest(key, LEAVING_REST)
+                return
             with self._lock:
                 self._rests.pop(key, None)
-        finally:
-            self.wake()
 
     def _fail(self, key: str, action: Action, error: Exception, least_seconds: float | None) -> None:
         with self._lock:
@@ -176,8 +181,11 @@ def object_of(action: Action) -> str:
     match action:
         case a.Launch() | a.AdoptMachine():
             return action.draft.name
-        case a.EvictPod() | a.DeletePod():
+        case a.EvictPod():
             return action.pod.uid
+        case a.DeletePod():
+            # Not the eviction's: one that rests because a budget refused it must not hold up the deadline.
+            return f"delete/{action.pod.uid}"
         case a.TerminateMachine(claim=None):
             return action.instance
         case a.DeleteNode():

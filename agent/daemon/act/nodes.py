@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from agent.core.pods import is_reschedulable
 from agent.daemon.act.registry import Hands, effect
 from agent.kube import errors as kube
 from agent.kube import paths, wire
@@ -132,10 +133,13 @@ def disrupt(hands: Hands, action: DisruptNode) -> None:
 
 
 def undisrupt(hands: Hands, action: UndisruptNode) -> None:
-    """Take back a taint whose decision no longer holds."""
-    node = hands.cache.get(NODES, action.node.name)
-    if isinstance(node, Node) and node.meta.uid == action.node.uid:
+    """Take back the taint and the mark of a decision that no longer holds."""
+    node, claim = hands.cache.get(NODES, action.node.name), hands.cache.get(CLAIMS, action.claim.name)
+    if isinstance(node, Node) and node.meta.uid == action.node.uid and node.has_taint(names.DISRUPTED_TAINT):
         lift_disrupted_taint(hands, node)
+    if isinstance(claim, NodeClaim) and claim.is_true("DisruptionReason"):
+        undone = Condition("DisruptionReason", "False", action.reason.code, str(action.reason))
+        set_condition(hands, action.claim, undone)
 
 
 def give_up(hands: Hands, action: DeleteClaim) -> None:
@@ -152,7 +156,7 @@ def _newcomer(hands: Hands, node: str) -> Pod | None:
     """A pod on the node that would have to move, read from the API server itself, not from the cache."""
     for page in hands.api.pages(paths.pods(), {"fieldSelector": f"spec.nodeName={node}"}):
         for pod in wire.pods(page):
-            if not (pod.is_daemon or pod.is_mirror or pod.is_finished):
+            if is_reschedulable(pod):
                 return pod
     return None
 
