@@ -221,7 +221,8 @@ class Cluster:
                 self._mark(where, old, 0)
         else:
             self._vanish(where.collection, _key(where))
-        return 200, b"{}"
+        kept = self.objects[where.collection].get(_key(where))
+        return 200, msgspec.json.encode(kept or {"kind": "Status", "metadata": {}, "status": "Success"})
 
     def _evict(self, where: Where) -> Answer:
         pod = self._found(where)

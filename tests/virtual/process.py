@@ -117,7 +117,7 @@ class Process:
             self.api,
             kinds(world.settings.namespace),
             wake=self._wake,
-            pace=Pace(clock=self.time, watch_seconds=world.watch_seconds),
+            pace=Pace(clock=self.time),
         )
         self.ec2 = Ec2(session, world.settings.cluster_name, world.identity.uid)
         self.machines = Machines(self.ec2, self.clock, self._look_soon)

@@ -27,7 +27,11 @@ class Recorder:
         self._cloud = cloud
         self._cluster_name, self._cluster_uid = identity
         self.last_write = 0.0
-        cluster.watchers.append(self._secrets)
+        self.skew = timedelta(0)
+        """How far ahead a daemon's clock may be, by which deadlines are counted."""
+        self._lease = ("", 0.0)
+        """Who had the daemon's Lease last, and until when: by the true clock, whatever the holder's own says."""
+        cluster.watchers.append(self._changed)
         launched, ended = cloud.on_launch, cloud.on_end
 
         def on_launch(instance: Instance) -> None:
@@ -89,14 +93,10 @@ class Recorder:
             )
         )
 
-    def holder(self, name: str = "joinery-system/joinery") -> str:
-        """Who has the Lease, by what stands in it."""
-        spec = self._cluster.objects[LEASES].get(name, {}).get("spec", {})
-        if not spec.get("holderIdentity"):
-            return ""
-        renewed = datetime.fromisoformat(spec["renewTime"])
-        alive = self._cluster.now() <= renewed + timedelta(seconds=spec["leaseDurationSeconds"])
-        return str(spec["holderIdentity"]) if alive else ""
+    def holder(self) -> str:
+        """Who has the Lease now; empty for nobody."""
+        holder, until = self._lease
+        return holder if self.now <= until else ""
 
     # The agent's writes, looked at before and after.
 
@@ -164,7 +164,7 @@ class Recorder:
         node = pod["spec"].get("nodeName", "") if pod else ""
         grace = pod["spec"].get("terminationGracePeriodSeconds", 30) if pod else 0
         deadline = self._deadline(node)
-        due = deadline is not None and self._cluster.now() >= deadline - timedelta(seconds=grace + 1)
+        due = deadline is not None and self._cluster.now() + self.skew >= deadline - timedelta(seconds=grace + 1)
         return h.PodDeleted(at=self.now, pod=key, due=due)
 
     def _deadline(self, node: str) -> datetime | None:
@@ -176,7 +176,11 @@ class Recorder:
     def _undrained(self, instance: Instance, claim: Json | None) -> tuple[str, ...]:
         node = self._cluster.objects[NODES].get(instance.id)
         deadline = deadline_of(claim) if claim is not None else None
-        if node is None or instance.state != "running" or (deadline is not None and self._cluster.now() >= deadline):
+        if (
+            node is None
+            or instance.state != "running"
+            or (deadline is not None and self._cluster.now() + self.skew >= deadline)
+        ):
             return ()
         if claim is not None and names.REGISTERED not in node["metadata"].get("labels", {}):
             return ()
@@ -199,7 +203,10 @@ class Recorder:
         allowed = min((_allowed(b, len(counted)) for b in _budgets(found)), default=len(counted))
         return h.Disrupted(at=self.now, claim=name, pool=pool, going=going, allowed=allowed)
 
-    def _secrets(self, collection: str, _kind: str, body: Json) -> None:
+    def _changed(self, collection: str, _kind: str, body: Json) -> None:
+        if collection == LEASES and body["metadata"]["name"] == "joinery":
+            spec = body["spec"]
+            self._lease = (spec.get("holderIdentity", ""), self.now + spec["leaseDurationSeconds"])
         if collection == SECRETS:
             secret = base64.b64decode(body["data"]["token-secret"]).decode()
             self.add(h.Secret(at=self.now, text=secret))

@@ -41,7 +41,7 @@ def drained(world: World) -> None:
     """Somebody deletes the claim of a node with pods behind a budget: they move before it goes."""
     world.run(20)
     world.land.deploy("web", 2, cpu="1500m")
-    _budget(world, "web", 1)
+    budget(world, "web", 1)
     world.run(150)
     _delete_claim(world)
 
@@ -51,7 +51,7 @@ def overdue(world: World) -> None:
     world.template(terminationGracePeriod="3m")
     world.run(20)
     world.land.deploy("web", 1)
-    _budget(world, "web", 0)
+    budget(world, "web", 0)
     world.run(150)
     _delete_claim(world)
 
@@ -117,7 +117,8 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-def _budget(world: World, app: str, unavailable: int) -> None:
+def budget(world: World, app: str, unavailable: int) -> None:
+    """A PodDisruptionBudget over the pods of a Deployment."""
     spec = {"selector": {"matchLabels": {"app": app}}, "maxUnavailable": unavailable}
     path = f"/apis/policy/v1/namespaces/default/poddisruptionbudgets/{app}"
     world.cluster.put(path, {"metadata": {}, "spec": spec, "status": {"disruptionsAllowed": 0}})

@@ -169,7 +169,9 @@ class Actor:
         log.warning("effect.failed", object=key, action=type(action).__name__, failures=failures, error=str(error))
         kind, name = event_object(action)
         if kind and not isinstance(action, a.EvictPod):
-            self.hands.events.publish(kind, name, Reason("LaunchFailed", str(error)), warning=True)
+            leaving = isinstance(action, a.BeginTermination | a.TerminateMachine | a.RemoveFinalizer)
+            reason = Reason("FailedDraining" if leaving else "LaunchFailed", str(error))
+            self.hands.events.publish(kind, name, reason, warning=True)
 
     def _rest(self, key: str, duration: timedelta, failures: int = 0) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """Writes to nodes and their claims: registration, initialisation, disruption."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from agent.core.pods import is_reschedulable
@@ -99,7 +100,9 @@ def lift_disrupted_taint(hands: Hands, node: Node) -> None:
 def delete_claim(hands: Hands, claim: Target) -> None:
     """Delete the claim; its finalizer takes it through drain and termination."""
     with suppress(kube.NotFound):
-        hands.api.delete(paths.node_claims(claim.name), uid=claim.uid)
+        raw = hands.api.delete(paths.node_claims(claim.name), uid=claim.uid)
+        if wire.uid(raw) == claim.uid:
+            hands.cache.wrote(CLAIMS, raw)
 
 
 def register(hands: Hands, action: RegisterNode) -> None:
@@ -152,13 +155,15 @@ def condition(hands: Hands, action: SetCondition) -> None:
     set_condition(hands, action.claim, action.condition)
 
 
-def _newcomer(hands: Hands, node: str) -> Pod | None:
-    """A pod on the node that would have to move, read from the API server itself, not from the cache."""
+def pods_of(hands: Hands, node: str) -> Iterator[Pod]:
+    """The pods of a node, read from the API server itself, not from the cache."""
     for page in hands.api.pages(paths.pods(), {"fieldSelector": f"spec.nodeName={node}"}):
-        for pod in wire.pods(page):
-            if is_reschedulable(pod):
-                return pod
-    return None
+        yield from wire.pods(page)
+
+
+def _newcomer(hands: Hands, node: str) -> Pod | None:
+    """A pod on the node that would have to move."""
+    return next(filter(is_reschedulable, pods_of(hands, node)), None)
 
 
 def _withdraw(hands: Hands, name: str, found: Pod) -> None:
