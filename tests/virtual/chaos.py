@@ -21,6 +21,7 @@ from tests.virtual.scenarios import budget
 from tests.virtual.world import Still, World
 
 APPS = ("scan", "web", "batch")
+APPROVALS = "/api/v1/namespaces/joinery-system/configmaps/joinery-approvals"
 Prepare = Callable[[Process], object]
 
 
@@ -71,6 +72,10 @@ class Chaos:
         for name in list(world.land.deployments):
             world.land.deploy(name, 0)
         world.land.deploy("last", self.random.randint(0, 3))
+        # The operator has read the brake's Event.
+        until = (world.cluster.now() + timedelta(hours=2)).isoformat()
+        world.cluster.put(APPROVALS, {"metadata": {}, "data": {"adoptUntil": until}})
+        world.expect_token_after(300.0)
         for process in world.processes:
             process.clock_offset = timedelta(0)
 
@@ -133,7 +138,7 @@ class Chaos:
 
 def live(seed: int, seconds: float = 2400.0, prepare: Prepare = lambda _: None, **settings: Any) -> Lived:
     """Live one history to its end, and check it."""
-    about = {"registrationTimeoutSeconds": 240, "launchTimeoutSeconds": 120} | settings
+    about = {"registrationTimeoutSeconds": 240, "launchTimeoutSeconds": 120, "maxNodes": 15} | settings
     with World(seed=seed, **about) as world:
         chaos = Chaos(world, seed, prepare)
         chaos.live(seconds)
@@ -147,6 +152,7 @@ def _settled(world: World) -> list[Violation]:
     try:
         world.settle()
     except Still as error:
+        world.close()
         return [*world.violations(), Violation("rest-at-last", world.fibers.now, str(error))]
     return world.violations()
 

@@ -187,7 +187,7 @@ class Recorder:
         return tuple(
             f"{p['metadata']['namespace']}/{p['metadata']['name']}"
             for p in self._cluster.items(PODS)
-            if p["spec"].get("nodeName") == instance.id and is_waited_for(p, self._cluster.now())
+            if p["spec"].get("nodeName") == instance.id and is_waited_for(p, self._cluster.now() + self.skew)
         )
 
     def _disrupted(self, name: str) -> h.Disrupted | None:

@@ -44,6 +44,19 @@ def answers_are_lost(chaos: Chaos) -> None:
 
 
 @event
+def launches_are_lost(chaos: Chaos) -> None:
+    """1, 2, 17: EC2 is overloaded; it answers late, and does not show what it has started."""
+    cloud = chaos.world.cloud
+    cloud.hidden_seconds = 30.0
+
+    def undo() -> None:
+        cloud.hidden_seconds = chaos.rate = 0.0
+
+    chaos.rate, chaos.kinds = 0.5, (Mishap("lost", seconds=3.0),)
+    chaos.for_a_while(undo, "EC2 is overloaded")
+
+
+@event
 def processes_die_with_an_answer_under_way(chaos: Chaos) -> None:
     """1, 34, 55, 56."""
     _calls(chaos, 0.02, Mishap("cut"))
@@ -166,6 +179,25 @@ def claim_is_deleted(chaos: Chaos) -> None:
         name = chaos.random.choice(claims)["metadata"]["name"]
         chaos.world.cluster.answer("DELETE", f"/{CLAIMS}/{name}", msgspec.json.encode({}))
         chaos.tell(f"kubectl delete nodeclaim {name}")
+
+
+@event
+def claim_vanishes(chaos: Chaos) -> None:
+    """61: somebody took its finalizer off."""
+    claims = chaos.world.claims()
+    if claims:
+        name = chaos.random.choice(claims)["metadata"]["name"]
+        chaos.world.cluster.remove(f"/{CLAIMS}/{name}")
+        chaos.tell(f"claim {name} vanishes")
+
+
+@event
+def every_claim_vanishes(chaos: Chaos) -> None:
+    """86: an etcd that was restored, a CRD that was deleted. It happens seldom."""
+    if chaos.random.random() < 0.15:
+        for claim in chaos.world.claims():
+            chaos.world.cluster.remove(f"/{CLAIMS}/{claim['metadata']['name']}")
+        chaos.tell("every claim vanishes")
 
 
 @event

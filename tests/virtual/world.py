@@ -35,13 +35,13 @@ from agent.model.plan import Cluster as Identity
 from agent.settings import Settings, parse
 from tests.virtual.cloud import REGION, SUBNETS, TYPES, ZONES, Cloud, nano_usd
 from tests.virtual.fibers import Fibers
-from tests.virtual.history import Quiet
+from tests.virtual.history import Quiet, TokenDead
 from tests.virtual.invariants import Bounds, Violation, violations
 from tests.virtual.kubelink import Weather
 from tests.virtual.kubernetes import CLAIMS, CLASSES, NODES, PODS, POOLS, Cluster, Json
 from tests.virtual.land import Land
 from tests.virtual.process import Process
-from tests.virtual.record import Recorder
+from tests.virtual.record import Recorder, accounts
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/worker-scalable.yaml"
 POOL, CLASS = "worker-scalable", "default"
@@ -191,10 +191,26 @@ class World:
         self.close()
 
     def _tries_later(self) -> bool:
-        """A pool in protected mode, for which pods wait, will have its trial within the hour."""
+        """A pool in protected mode for which pods wait will have its trial, and an orphan its end."""
         pool = self.cluster.get(f"/{POOLS}/{POOL}")
         held = pool is not None and names.PROTECTED in pool["metadata"].get("annotations", {})
-        return held and bool(self.pending())
+        lost = any(self.record.ours(i) and not any(accounts(c, i) for c in self.claims()) for i in self.cloud.alive())
+        return lost or (held and bool(self.pending()))
+
+    def expect_token_after(self, seconds: float) -> None:
+        """From then on, look each minute whether machines could join, and record for how long they could not."""
+        dead: list[float] = []
+
+        def look() -> None:
+            published = self.cloud.parameters.get(self.settings.token_parameter, [""])[-1]
+            if self.cluster.user(published) is None:
+                dead.append(self.fibers.now)
+                self.record.add(TokenDead(at=self.fibers.now, seconds=self.fibers.now - dead[0]))
+            else:
+                dead.clear()
+            self.fibers.after(60.0, look)
+
+        self.fibers.after(seconds, look)
 
     def close(self) -> None:
         """End the history."""
