@@ -247,6 +247,8 @@ def _local(error: Exception, operation: str) -> AwsError:
         advice = "give the machine an instance profile, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"
     elif isinstance(error, _NO_REGION):
         advice = "set region in the settings to the region of the cluster, such as ap-northeast-2"
+    elif isinstance(error, botocore.ConnectTimeoutError | botocore.ProxyConnectionError):
+        kind, advice = Retryable, "check routes, security groups, proxy and NAT of this machine if it lasts"
     elif isinstance(error, botocore.EndpointConnectionError):
         kind = Retryable
         advice = "check that the region in the settings exists, and DNS, routes and NAT of this machine"

@@ -134,7 +134,7 @@ def _aimed(world: World, launch: Launch) -> Launch:
 
 def _disruption(world: World, packed: PackingResult) -> Gone:
     snapshot = world.snapshot
-    stale = _leftover_taints(world)
+    stale = _leftovers(world)
     if not snapshot.disrupt or snapshot.approvals.paused or snapshot.machines is None:
         return Gone()
     found = empty_nodes(world, packed.occupied)
@@ -152,14 +152,17 @@ def _disruption(world: World, packed: PackingResult) -> Gone:
     return Gone((*chosen, *(u for u in stale if u.claim.name not in kept)), found.blocked, found.next_at)
 
 
-def _leftover_taints(world: World) -> tuple[UndisruptNode, ...]:
-    """Taints of decisions that were never carried through: the claim is neither going nor marked to go."""
+def _leftovers(world: World) -> tuple[UndisruptNode, ...]:
+    """Disruptions that were begun and never carried through: tainted or marked to go, by a process that died since.
+
+    They are taken back and decided anew; left alone, such a node would take no pods and never go.
+    """
     found = []
     for claim in world.snapshot.claims:
         node = world.node_of(claim)
-        if node is None or claim.meta.deleted_at is not None or claim.is_true("DisruptionReason"):
+        if node is None or claim.meta.deleted_at is not None or claim.name in world.snapshot.busy:
             continue
-        if node.has_taint(names.DISRUPTED_TAINT) and claim.name not in world.snapshot.busy:
+        if node.has_taint(names.DISRUPTED_TAINT) or claim.is_true("DisruptionReason"):
             reason = Reason("DisruptionBlocked", f"node {node.name} is needed again; its disruption is taken back")
             found.append(UndisruptNode(reason=reason, node=target(node.meta), claim=target(claim.meta)))
     return tuple(found)

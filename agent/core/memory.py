@@ -32,6 +32,7 @@ def remembered(world: World, steps: dict[ClaimName, Step], swept: Sweep) -> Memo
         orphans=swept.orphans,
         terminated=tuple(t for t in memory.terminated if snapshot.now - t < BRAKE_WINDOW),
         join_failures=_failures(world, steps),
+        given_up=_given_up(world, steps),
         seen_memory_bytes=seen_memory(world),
     )
 
@@ -74,11 +75,17 @@ def _is_visible(world: World, claim: NodeClaim) -> bool:
     return sent is None or (at is not None and at - sent >= VISIBLE_AFTER)
 
 
+def _given_up(world: World, steps: dict[ClaimName, Step]) -> tuple[ClaimUid, ...]:
+    alive = {c.uid for c in world.snapshot.claims}
+    failed = {world.claim[name].uid for name, step in steps.items() if step.joined is False}
+    return tuple(sorted(failed | alive.intersection(world.snapshot.memory.given_up)))
+
+
 def _failures(world: World, steps: dict[ClaimName, Step]) -> dict[PoolName, int]:
     """Joins of each pool that failed in a row. A pool that has left protected mode begins anew."""
-    counts = dict(world.snapshot.memory.join_failures)
+    counts, counted = dict(world.snapshot.memory.join_failures), world.snapshot.memory.given_up
     for name, step in steps.items():
         pool = world.claim[name].pool
-        if pool is not None and step.joined is not None:
+        if pool is not None and step.joined is not None and (step.joined or world.claim[name].uid not in counted):
             counts[pool] = 0 if step.joined else counts.get(pool, 0) + 1
     return {k: v for k, v in counts.items() if v and k in world.pool}

@@ -18,6 +18,7 @@ JOIN_FAILURES = 10
 """Joins that must fail in a row before a pool only tries now and then."""
 FIRST_TRIAL = timedelta(minutes=10)
 LAST_TRIAL = timedelta(hours=1)
+MOST_DOUBLINGS = 8
 
 
 class Protection(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ def protect(world: World, failures: dict[PoolName, int], joined: frozenset[PoolN
 
 def _begin(world: World, pool: NodePool, held: Protection | None) -> SetProtectedMode:
     trial = held.trial + 1 if held else 1
-    wait = min(FIRST_TRIAL * 2 ** (trial - 1), LAST_TRIAL)
+    wait = min(FIRST_TRIAL * 2 ** min(trial - 1, MOST_DOUBLINGS), LAST_TRIAL)
     until = world.snapshot.now + wait
     failed = JOIN_FAILURES + trial - 1
     sentence = (

@@ -14,10 +14,12 @@ from agent.model.actions import Action, BeginTermination, DeleteNode, DeletePod,
 from agent.model.actions import TerminateMachine as Terminate
 from agent.model.ec2 import Machine
 from agent.model.kubernetes import Node, NodeClaim, Pod, Taint
+from agent.model.names import NodeName
 from agent.model.plan import Notice
 from agent.model.reasons import Reason
 
 DISRUPTED = Taint(names.DISRUPTED_TAINT, "NoSchedule")
+_NO_NODE = NodeName("")
 STUCK_AFTER = timedelta(minutes=1)
 """A pod this long past its deletionTimestamp is stuck; its node does not wait for it."""
 CRITICAL = frozenset({"system-cluster-critical", "system-node-critical"})
@@ -60,8 +62,9 @@ def _surely_absent(world: World, claim: NodeClaim) -> bool:
     return intent is None or refused or looks >= LOOKS_BEFORE_FORGETTING
 
 
-def _terminate(claim: NodeClaim, machine: Machine, why: Reason) -> Action:
-    return Terminate(reason=why, instance=machine.id, claim=target(claim.meta), claim_uid=claim.uid)
+def _terminate(claim: NodeClaim, machine: Machine, why: Reason, drained: NodeName = _NO_NODE) -> Action:
+    claimed = target(claim.meta)
+    return Terminate(reason=why, instance=machine.id, claim=claimed, claim_uid=claim.uid, drained=drained)
 
 
 def _leave(world: World, claim: NodeClaim, node: Node, machine: Machine) -> Step:
@@ -73,14 +76,15 @@ def _leave(world: World, claim: NodeClaim, node: Node, machine: Machine) -> Step
         return Step(
             (BeginTermination(reason=why, claim=target(claim.meta), node=target(node.meta), deadline=deadline),)
         )
-    waiting = [p for p in world.pods_on.get(node.name, ()) if _is_waited_for(p, now)]
+    waiting = [p for p in world.pods_on.get(node.name, ()) if is_waited_for(p, now)]
     if waiting:
         actions, next_at = _drain(claim, node, waiting, deadline, now)
         return Step(actions, _held_by(claim, node, waiting), next_at=next_at)
     attached = [a for a in world.snapshot.attachments if a.node_name == node.name]
     if attached and node.ready == "True" and (deadline is None or now < deadline):
         return Step(next_at=deadline)
-    return Step((_terminate(claim, machine, why),))
+    late = deadline is not None and now >= deadline
+    return Step((_terminate(claim, machine, why, _NO_NODE if late else node.name),))
 
 
 def _deadline(claim: NodeClaim) -> datetime | None:
@@ -100,7 +104,8 @@ def _is_marked(node: Node) -> bool:
     return node.has_taint(DISRUPTED.key) and names.EXCLUDE_FROM_LOAD_BALANCERS in node.meta.labels
 
 
-def _is_waited_for(pod: Pod, now: datetime) -> bool:
+def is_waited_for(pod: Pod, now: datetime) -> bool:
+    """Whether the pod has to be off its node before the instance is terminated."""
     if pod.is_finished or pod.is_mirror or tolerates(pod.tolerations, (DISRUPTED,)):
         return False
     deleted = pod.meta.deleted_at
@@ -120,9 +125,11 @@ def _drain(
     times = [deadline] if deadline is not None else []
     for pod in sorted(waiting, key=lambda p: p.key):
         cut = None if deadline is None else deadline - timedelta(seconds=pod.termination_grace_seconds or 0)
-        late = pod.meta.deleted_at is not None and deadline is not None and pod.meta.deleted_at > deadline
-        if cut is not None and deadline is not None and now >= cut and (pod.meta.deleted_at is None or late):
-            left = max(1, int((deadline - now).total_seconds()))
+        left = max(1, int((deadline - now).total_seconds())) if deadline is not None else 0
+        # Deleted with a grace that outlasts the deadline, and asking once more would shorten it.
+        ends = pod.meta.deleted_at
+        late = ends is not None and deadline is not None and ends > max(deadline, now + timedelta(seconds=left))
+        if cut is not None and deadline is not None and now >= cut and (ends is None or late):
             why = Reason("ClaimDeleted", f"the termination deadline of NodeClaim {claim.name} is {deadline:%H:%M:%S}")
             actions.append(DeletePod(why, target(pod.meta), node.name, claim.name, left))
         elif pod.meta.deleted_at is None and _tier(pod) == first and not _is_pinned(pod):

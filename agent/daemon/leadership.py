@@ -22,6 +22,7 @@ class Leadership:
         self._wake = changed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self._led = False
         self.failed: BaseException | None = None
 
     def start(self) -> None:
@@ -49,16 +50,19 @@ class Leadership:
         if not self.leading():
             raise Fenced(f"the Lease is held by {self._lease.holder or 'nobody'}")
 
+    def compete(self) -> float:
+        """Try once to keep or to get the Lease; returns the seconds after which to try again."""
+        leads = self._lease.renew() if self._lease.held() else self._lease.try_acquire()
+        if leads != self._led:
+            log.info("lease.leading" if leads else "lease.standby", holder=self._lease.holder)
+            self._led = leads
+            self._wake()
+        return self._lease.pause_seconds()
+
     def _run(self) -> None:
         try:
-            led = False
             while not self._stopped.is_set():
-                leads = self._lease.renew() if self._lease.held() else self._lease.try_acquire()
-                if leads != led:
-                    log.info("lease.leading" if leads else "lease.standby", holder=self._lease.holder)
-                    led = leads
-                    self._wake()
-                self._stopped.wait(self._lease.pause_seconds())
+                self._stopped.wait(self.compete())
         except BaseException as error:
             self.failed = error
             self._wake()

@@ -80,6 +80,8 @@ class Loop:
     wakeup: Wakeup
     health: Callable[[], BaseException | None]
     """The error of a thread that died, if one did."""
+    seed: Callable[[], str] = lambda: secrets.token_hex(8)
+    """Random text for each cycle, from which new claims are named."""
     stopping: threading.Event = field(default_factory=threading.Event)
     memory: Memory = field(default_factory=Memory)
     _lessons: list[Lesson] = field(default_factory=list)
@@ -107,10 +109,10 @@ class Loop:
     def cycle(self) -> timedelta:
         """One cycle; returns how long nothing need be done unless something changes."""
         now = self.clock()
-        memory = self._learnt()
         if self.actor is not None:
-            # Before looking: an effect that has ended would still count as under way, and its object be left alone.
+            # What has ended is no longer under way for the snapshot that is about to be taken.
             self.actor.collect()
+        memory = self._learnt()
         try:
             snapshot = self._observed(now, memory)
         except NotYet as reason:
@@ -131,7 +133,7 @@ class Loop:
         return self._sleep(plan)
 
     def _observed(self, now: datetime, memory: Memory) -> Snapshot:
-        snapshot = self.observer.snapshot(now, secrets.token_hex(8), memory)
+        snapshot = self.observer.snapshot(now, self.seed(), memory)
         # The window is shown the very pods that are decided on: one that came in between would skip it.
         closed = self.batch.offer((p.meta.uid for p in snapshot.pods if is_pending(p)), now)
         return msgspec.structs.replace(snapshot, provision=snapshot.provision and closed)

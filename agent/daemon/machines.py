@@ -88,7 +88,7 @@ class Machines:
     def _run(self) -> None:
         try:
             while not self._stopped.is_set():
-                self._once()
+                self.look()
                 self._due.wait(self.interval_seconds)
                 self._due.clear()
         except BaseException as error:
@@ -96,7 +96,8 @@ class Machines:
             self._wake()
             raise
 
-    def _once(self) -> None:
+    def look(self) -> None:
+        """Look at EC2 once."""
         began = self._clock()
         try:
             machines = self._ec2.machines()

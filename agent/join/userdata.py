@@ -5,6 +5,7 @@ Whatever a template prints is quoted for the shell by its type; only what passes
 which stand in quoted here-documents, is printed as it is.
 """
 
+import functools
 import hashlib
 import shlex
 from collections.abc import Mapping
@@ -138,7 +139,12 @@ def _values(spec: EC2NodeClassSpec, facts: JoinFacts, script: str, options: Rend
 
 
 def _environment(configured: Path | None) -> Environment:
-    folders = [str(folder) for folder in _folders(configured)]
+    return _environment_of(tuple(str(folder) for folder in _folders(configured)))
+
+
+@functools.lru_cache(maxsize=4)
+def _environment_of(folders: tuple[str, ...]) -> Environment:
+    """Kept, because compiling the templates takes far longer than rendering them; a file that changed is read anew."""
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
         autoescape=False,  # noqa: S701 - shell, not HTML: finalize quotes

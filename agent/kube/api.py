@@ -134,8 +134,11 @@ class KubeApi:
         resource_version: str = "",
         grace_seconds: int | None = None,
         propagation: str | None = None,
-    ) -> None:
-        """DELETE an object; with ``uid`` or ``resource_version`` only that very one (else Conflict)."""
+    ) -> bytes:
+        """DELETE an object; with ``uid`` or ``resource_version`` only that very one (else Conflict).
+
+        Returns the object as it is now when finalizers or a grace period keep it, else a Status.
+        """
         options: dict[str, object] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         conditions = {k: v for k, v in (("uid", uid), ("resourceVersion", resource_version)) if v}
         if conditions:
@@ -144,7 +147,7 @@ class KubeApi:
             options["gracePeriodSeconds"] = grace_seconds
         if propagation is not None:
             options["propagationPolicy"] = propagation
-        self._call("DELETE", path, msgspec.json.encode(options))
+        return self._call("DELETE", path, msgspec.json.encode(options))
 
     def evict(self, namespace: str, name: str, uid: str) -> None:
         """Ask the Eviction API to evict this very pod; see ``agent.kube.drain`` for what its answers mean."""

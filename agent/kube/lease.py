@@ -5,10 +5,7 @@ alone: a rival counts as gone when its record has not changed for its whole dura
 neither skewed clocks nor a step of the wall clock give the lock to two.
 """
 
-import random
-import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,16 +13,7 @@ import msgspec
 from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.errors import Conflict, KubeError, NotFound
-from agent.kube.times import micro_time, utc_now
-
-
-class Clock(msgspec.Struct, frozen=True):
-    """Where a lock takes its time from; tests hand in their own."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = utc_now
-    jitter: Callable[[], float] = random.random
-    """A number in [0, 1)."""
+from agent.kube.times import Clock, micro_time
 
 
 class _Spec(msgspec.Struct, rename="camel"):

@@ -1,8 +1,6 @@
 """One kind's thread: list, then watch, for ever, and never in a hurry when something fails."""
 
-import random
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +10,7 @@ from agent.kube import errors
 from agent.kube.api import KubeApi
 from agent.kube.errors import Expired, KubeError, Retryable
 from agent.kube.store import BELIEVED_SECONDS, Entry, OlderHistory, Store
+from agent.kube.times import Clock
 from agent.kube.transport import Watch
 
 LIVELY_SECONDS = 5.0
@@ -32,6 +31,8 @@ class Pace(msgspec.Struct, frozen=True):
     """Beyond the time at which the server should have ended a watch: the connection is dead."""
     believed_seconds: float = BELIEVED_SECONDS
     """An own write that the watch does not show after this long is looked up."""
+    clock: Clock = Clock()
+    """By which all of it is measured."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -109,7 +110,7 @@ class Watcher:
 
     def __init__(self, api: KubeApi, kind: Kind, owner: Owner) -> None:
         self.kind = kind
-        self.store: Store[Any] = Store(believed_seconds=owner.pace.believed_seconds)
+        self.store: Store[Any] = Store(owner.pace.clock.monotonic, believed_seconds=owner.pace.believed_seconds)
         self.failed: BaseException | None = None
         self.trouble = ""
         """Why the API server could not be read at last; empty when it could."""
@@ -117,6 +118,7 @@ class Watcher:
         """Objects that are left out, by key, and why."""
         self._api = api
         self._owner = owner
+        self._clock = owner.pace.clock
         self._watch: Watch | None = None
         self._failures = 0
         self._told = ""
@@ -191,14 +193,14 @@ class Watcher:
                 self._owner.on_fault(Fault(self.kind.name, "", self.trouble))
         longest = min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS)
         self._failures += 1
-        seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        seconds = longest * (0.5 + self._clock.jitter() / 2)
         asked = error.retry_after_seconds if isinstance(error, Retryable) else None
-        self._owner.stopped.wait(max(seconds, min(asked or 0.0, LONGEST_PAUSE_SECONDS)))
+        self._clock.wait(self._owner.stopped, max(seconds, min(asked or 0.0, LONGEST_PAUSE_SECONDS)))
 
     def _history(self, error: KubeError) -> None:
         if not isinstance(error, OlderHistory):
             return
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._older_since = self._older_since if self._older_since is not None else now
         if now - self._older_since > HISTORY_SECONDS:
             raise error
@@ -227,7 +229,8 @@ class Watcher:
             self._owner.wake()
 
     def _follow(self) -> None:
-        seconds = random.randint(*self._owner.pace.watch_seconds)  # noqa: S311 - jitter, not a secret
+        shortest, longest = self._owner.pace.watch_seconds
+        seconds = shortest + int(self._clock.jitter() * (longest - shortest + 1))
         params = {
             **self.kind.params,
             "resourceVersion": str(self.store.version),
@@ -235,7 +238,7 @@ class Watcher:
         }
         silence = seconds + self._owner.pace.silence_seconds
         watch = self._watch = self._api.watch(self.kind.path, params, seconds, silence)
-        begun = time.monotonic()
+        begun = self._clock.monotonic()
         try:
             # A wish that came while the connection was made found nothing to interrupt.
             if self._wanted():
@@ -253,7 +256,7 @@ class Watcher:
             watch.close()
         if self._wanted():
             return
-        if time.monotonic() - begun < LIVELY_SECONDS:
+        if self._clock.monotonic() - begun < LIVELY_SECONDS:
             raise Retryable(f"the watch of {self.kind.path} ended as soon as it was begun")
         self._failures, self._told = 0, ""
 

@@ -196,6 +196,8 @@ class TerminateMachine(Act, frozen=True, gc=False, omit_defaults=True, tag="term
     instance: InstanceId
     claim: Target | None = None
     claim_uid: ClaimUid | None = None
+    drained: NodeName = NodeName("")
+    """The node that the decision saw empty: looked at once more before the instance goes. Empty: no need to."""
 
 
 class DeleteNode(Act, frozen=True, gc=False, omit_defaults=True, tag="deleteNode"):

@@ -90,6 +90,8 @@ class Memory(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Which pods that count were last seen on a claim's node, as a digest; a change is a pod event."""
     join_failures: dict[PoolName, int] = {}
     """Joins that failed in a row."""
+    given_up: tuple[ClaimUid, ...] = ()
+    """Claims whose failed join is counted already: they stay in sight until their deletion is."""
 
 
 class Lesson(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -1,7 +1,13 @@
 """Every failure of AWS, or on the way to it, is one error: its type is the policy, its text says what to do."""
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +104,7 @@ def test_a_denial_names_the_action_that_is_missing_and_hides_the_encoded_blob() 
     [
         (NoCredentialsError(), errors.NoCredentials, "instance profile"),
         (EndpointConnectionError(endpoint_url="https://ec2.nowhere"), errors.Retryable, "region in the settings"),
+        (ConnectTimeoutError(endpoint_url="https://ec2"), errors.Retryable, "security groups"),
         (ReadTimeoutError(endpoint_url="https://ec2"), errors.Retryable, "looked up before it is asked again"),
         (ResponseParserError("not XML"), errors.Retryable, "if it lasts"),
         (ClientError({}, "CreateFleet"), errors.Retryable, ""),

@@ -247,6 +247,14 @@ def test_a_taint_that_was_left_behind_is_lifted_when_the_node_is_needed_again() 
     assert [type(x) for x in plan.actions if isinstance(x, a.UndisruptNode)] == [a.UndisruptNode]
 
 
+def test_a_disruption_that_was_marked_and_never_carried_out_is_taken_back_and_decided_anew() -> None:
+    """As after a crash between the mark and the deletion: the node would take no pods and never go."""
+    held, bare = empty()
+    marked = msgspec.structs.replace(held, conditions=(*held.conditions, *conditions("DisruptionReason")))
+    plan = decide(world((marked, bare), pools=(pool(budgets=(Budget("1"),)),)))
+    assert [type(x) for x in plan.actions if isinstance(x, a.UndisruptNode)] == [a.UndisruptNode]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     sizes=st.lists(st.tuples(st.integers(50, 5000), st.integers(64, 20000)), min_size=1, max_size=25),

@@ -89,6 +89,19 @@ def test_a_do_not_disrupt_pod_is_waited_for_but_never_evicted_before_the_deadlin
     assert found.grace_seconds == 25
 
 
+def test_at_the_deadline_a_pod_is_deleted_once_and_not_again_while_it_goes() -> None:
+    text = (NOW + timedelta(seconds=60)).isoformat()
+    dated = leaving(termination_grace_seconds=60)
+    dated = msgspec.structs.replace(
+        dated, meta=msgspec.structs.replace(dated.meta, annotations={names.TERMINATION_TIMESTAMP: text})
+    )
+    now = NOW + timedelta(seconds=62)
+    going = pod("going", node=ID, meta=meta("going", namespace="default", deleted_at=now + timedelta(seconds=1)))
+    assert steps(world(going, claims=(dated,), now=now)) == []
+    slow = pod("slow", node=ID, meta=meta("slow", namespace="default", deleted_at=now + timedelta(seconds=30)))
+    assert [type(x) for x in steps(world(slow, claims=(dated,), now=now))] == [a.DeletePod]
+
+
 def test_without_a_deadline_no_pod_is_ever_deleted_over_its_budget() -> None:
     held = pod("held", node=ID)
     later = world(held, now=NOW + timedelta(days=30))

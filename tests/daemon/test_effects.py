@@ -20,8 +20,10 @@ from agent.daemon.machines import Machines
 from agent.daemon.observe import Observer
 from agent.kube import errors as kube
 from agent.model import actions as a
+from agent.model.names import ClaimName, ClassName, InstanceTypeName, NodeName, PoolName, Zone
 from agent.model.plan import Plan, Snapshot
 from agent.model.reasons import Reason
+from agent.model.resources import ZERO
 from tests.build import NOW, snapshot
 
 ACT = Path(executing.__file__).parent
@@ -86,6 +88,15 @@ class World:
     def delete(self, _template_id: str) -> None:
         self.calls += 1
         self.outcome()
+
+    @property
+    def api(self) -> "World":
+        return self
+
+    def create(self, _path: str, _body: object) -> bytes:
+        self.calls += 1
+        self.outcome()
+        return b""
 
     def fence(self) -> None:
         return None
@@ -236,4 +247,27 @@ def test_a_cycle_after_an_effect_that_ended_looks_at_its_object_again() -> None:
     assert ended.wait(5.0)
     loop.cycle()
     assert world.looks == [()]
+    actor.close()
+
+
+def test_a_refused_eviction_does_not_hold_up_the_deletion_at_the_deadline() -> None:
+    pod = a.Target("web", "uid-web", "1", "default")
+    evict = a.EvictPod(REASON, pod, NodeName("i-1"), ClaimName("workers-1"))
+    delete = a.DeletePod(REASON, pod, NodeName("i-1"), ClaimName("workers-1"))
+    assert executing.object_of(evict) != executing.object_of(delete)
+
+
+def _launch(name: str, pool: str) -> a.Launch:
+    draft = a.ClaimDraft(ClaimName(name), PoolName(pool), "uid", ClassName("default"), (), ZERO, {}, {}, (), ())
+    return a.Launch(REASON, 0, draft, (), InstanceTypeName("t3.large"), Zone("a"), "on-demand", 1, ())
+
+
+def test_a_pool_whose_claim_was_refused_rests_although_the_next_claim_has_another_name() -> None:
+    world = World(outcome=raising(kube.Denied("nodeclaims is forbidden")))
+    actor = actor_for(world)
+    for seconds, name, pool, calls in ((0, "w-1", "w", 1), (5, "w-2", "w", 1), (5, "v-1", "v", 2), (61, "w-3", "w", 3)):
+        world.now = NOW + timedelta(seconds=seconds)
+        actor.carry_out(Plan(now=world.now, actions=(_launch(name, pool),)))
+        actor.settle(5.0)
+        assert world.calls == calls, name
     actor.close()

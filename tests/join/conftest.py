@@ -22,7 +22,8 @@ from agent.join.facts import JoinFacts
 from agent.join.published import Surroundings, TokenPolicy
 from agent.join.rotation import LOCK_NAME, TokenRotation
 from agent.kube.api import KubeApi
-from agent.kube.lease import Clock, LeaseLock
+from agent.kube.lease import LeaseLock
+from agent.kube.times import Clock
 from tests.join.cluster import Cluster, Time
 
 REGION = "ap-northeast-2"

@@ -9,7 +9,8 @@ import pytest
 from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.errors import Denied
-from agent.kube.lease import Clock, LeaseLock
+from agent.kube.lease import LeaseLock
+from agent.kube.times import Clock
 from tests.kube.apihttp import Json
 from tests.kube.apiserver import ApiServer, status
 

@@ -6,7 +6,7 @@ failure of the same object. What type of error it was says how long; nothing els
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -51,6 +51,8 @@ CARRIERS: dict[type, Callable[..., None]] = {
 FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(minutes=1)
 DENIED_REST = timedelta(minutes=1)
+LEAVING_REST = timedelta(seconds=2)
+"""A pod that was sent away is left alone until the watch shows that it goes; else it is sent away again at once."""
 RETRYABLE = (kube.Retryable, aws.Retryable, aws.Throttled)
 HOPELESS = (kube.Denied, kube.Invalid, aws.Denied, aws.Invalid, aws.Gone, aws.CapacityUnavailable)
 OVERTAKEN = (kube.Conflict, kube.AlreadyExists, kube.NotFound, kube.Expired)
@@ -71,14 +73,16 @@ class Actor:
     hands: Hands
     wake: Callable[[], None]
     workers: int = 8
-    _pool: ThreadPoolExecutor = field(init=False)
+    pool: Executor | None = None
+    """What runs the effects; by default that many threads of its own."""
+    _pool: Executor = field(init=False)
     _under_way: dict[str, Future[None]] = field(default_factory=dict)
     _drafts: dict[str, ClaimDraft] = field(default_factory=dict)
     _rests: dict[str, Rest] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="effect")
+        self._pool = self.pool or ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="effect")
 
     def carry_out(self, plan: Plan) -> tuple[Action, ...]:
         """Start every action whose object is neither under way nor resting; returns those started."""
@@ -86,7 +90,7 @@ class Actor:
         for action in plan.actions:
             key = object_of(action)
             with self._lock:
-                if key in self._under_way or self._rests_until(key) > plan.now:
+                if key in self._under_way or self._rests_until(rests_as(action)) > plan.now:
                     continue
                 if isinstance(action, a.Launch | a.AdoptMachine):
                     self._drafts[key] = action.draft
@@ -140,30 +144,37 @@ class Actor:
         return rest.until if rest else datetime.min.replace(tzinfo=self.hands.clock().tzinfo)
 
     def _run(self, key: str, action: Action) -> None:
+        rests = rests_as(action)
         try:
             CARRIERS[type(action)](self.hands, action)
         except Fenced as error:
             log.info("effect.fenced", object=key, action=type(action).__name__, reason=str(error))
         except OVERTAKEN as error:
-            self._rest(key, timedelta(milliseconds=200))
+            self._rest(rests, timedelta(milliseconds=200))
             log.debug("effect.overtaken", object=key, action=type(action).__name__, error=str(error))
         except RETRYABLE as error:
             self._fail(key, action, error, getattr(error, "retry_after_seconds", None))
         except HOPELESS as error:
             self._fail(key, action, error, DENIED_REST.total_seconds())
         else:
+            if isinstance(action, a.EvictPod | a.DeletePod):
+                self._rest(rests, LEAVING_REST)
+                return
             with self._lock:
-                self._rests.pop(key, None)
+                self._rests.pop(rests, None)
 
     def _fail(self, key: str, action: Action, error: Exception, least_seconds: float | None) -> None:
+        rests = rests_as(action)
         with self._lock:
-            failures = self._rests[key].failures + 1 if key in self._rests else 1
+            failures = self._rests[rests].failures + 1 if rests in self._rests else 1
         grown = min(FIRST_REST * 2 ** (failures - 1), LONGEST_REST) * self.hands.random.uniform(0.5, 1.0)
-        self._rest(key, max(grown, timedelta(seconds=least_seconds or 0)), failures)
+        self._rest(rests, max(grown, timedelta(seconds=least_seconds or 0)), failures)
         log.warning("effect.failed", object=key, action=type(action).__name__, failures=failures, error=str(error))
         kind, name = event_object(action)
         if kind and not isinstance(action, a.EvictPod):
-            self.hands.events.publish(kind, name, Reason("LaunchFailed", str(error)), warning=True)
+            leaving = isinstance(action, a.BeginTermination | a.TerminateMachine | a.RemoveFinalizer)
+            reason = Reason("FailedDraining" if leaving else "LaunchFailed", str(error))
+            self.hands.events.publish(kind, name, reason, warning=True)
 
     def _rest(self, key: str, duration: timedelta, failures: int = 0) -> None:
         with self._lock:
@@ -175,8 +186,11 @@ def object_of(action: Action) -> str:
     match action:
         case a.Launch() | a.AdoptMachine():
             return action.draft.name
-        case a.EvictPod() | a.DeletePod():
+        case a.EvictPod():
             return action.pod.uid
+        case a.DeletePod():
+            # Not the eviction's: one that rests because a budget refused it must not hold up the deadline.
+            return f"delete/{action.pod.uid}"
         case a.TerminateMachine(claim=None):
             return action.instance
         case a.DeleteNode():
@@ -192,6 +206,11 @@ def object_of(action: Action) -> str:
         case _:
             assert action.claim is not None
             return action.claim.name
+
+
+def rests_as(action: Action) -> str:
+    """What rests when the action fails: its object; of a new claim, which has another name each time, its pool."""
+    return f"launches/{action.draft.pool}" if isinstance(action, a.Launch) else object_of(action)
 
 
 def event_object(action: Action) -> tuple[str, str]:

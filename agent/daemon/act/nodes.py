@@ -1,7 +1,9 @@
 """Writes to nodes and their claims: registration, initialisation, disruption."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
+from agent.core.pods import is_reschedulable
 from agent.daemon.act.registry import Hands, effect
 from agent.kube import errors as kube
 from agent.kube import paths, wire
@@ -98,7 +100,9 @@ def lift_disrupted_taint(hands: Hands, node: Node) -> None:
 def delete_claim(hands: Hands, claim: Target) -> None:
     """Delete the claim; its finalizer takes it through drain and termination."""
     with suppress(kube.NotFound):
-        hands.api.delete(paths.node_claims(claim.name), uid=claim.uid)
+        raw = hands.api.delete(paths.node_claims(claim.name), uid=claim.uid)
+        if wire.uid(raw) == claim.uid:
+            hands.cache.wrote(CLAIMS, raw)
 
 
 def register(hands: Hands, action: RegisterNode) -> None:
@@ -132,10 +136,13 @@ def disrupt(hands: Hands, action: DisruptNode) -> None:
 
 
 def undisrupt(hands: Hands, action: UndisruptNode) -> None:
-    """Take back a taint whose decision no longer holds."""
-    node = hands.cache.get(NODES, action.node.name)
-    if isinstance(node, Node) and node.meta.uid == action.node.uid:
+    """Take back the taint and the mark of a decision that no longer holds."""
+    node, claim = hands.cache.get(NODES, action.node.name), hands.cache.get(CLAIMS, action.claim.name)
+    if isinstance(node, Node) and node.meta.uid == action.node.uid and node.has_taint(names.DISRUPTED_TAINT):
         lift_disrupted_taint(hands, node)
+    if isinstance(claim, NodeClaim) and claim.is_true("DisruptionReason"):
+        undone = Condition("DisruptionReason", "False", action.reason.code, str(action.reason))
+        set_condition(hands, action.claim, undone)
 
 
 def give_up(hands: Hands, action: DeleteClaim) -> None:
@@ -148,13 +155,15 @@ def condition(hands: Hands, action: SetCondition) -> None:
     set_condition(hands, action.claim, action.condition)
 
 
-def _newcomer(hands: Hands, node: str) -> Pod | None:
-    """A pod on the node that would have to move, read from the API server itself, not from the cache."""
+def pods_of(hands: Hands, node: str) -> Iterator[Pod]:
+    """The pods of a node, read from the API server itself, not from the cache."""
     for page in hands.api.pages(paths.pods(), {"fieldSelector": f"spec.nodeName={node}"}):
-        for pod in wire.pods(page):
-            if not (pod.is_daemon or pod.is_mirror or pod.is_finished):
-                return pod
-    return None
+        yield from wire.pods(page)
+
+
+def _newcomer(hands: Hands, node: str) -> Pod | None:
+    """A pod on the node that would have to move."""
+    return next(filter(is_reschedulable, pods_of(hands, node)), None)
 
 
 def _withdraw(hands: Hands, name: str, found: Pod) -> None:

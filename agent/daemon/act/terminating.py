@@ -4,7 +4,8 @@ from contextlib import suppress
 from datetime import datetime
 
 from agent.aws import errors as aws
-from agent.daemon.act.nodes import CLAIMS, NODES, taint_disrupted
+from agent.core.termination import is_waited_for
+from agent.daemon.act.nodes import CLAIMS, NODES, pods_of, taint_disrupted
 from agent.daemon.act.registry import Hands, effect
 from agent.kube import drain, paths
 from agent.kube import errors as kube
@@ -18,9 +19,12 @@ from agent.model.actions import (
     Target,
     TerminateMachine,
 )
-from agent.model.kubernetes import Node
+from agent.model.kubernetes import Node, Pod
 from agent.model.plan import Lesson
 from agent.model.reasons import Reason
+
+LOOK_AGAIN_SECONDS = 2.0
+"""Until the watch of pods has caught up."""
 
 
 @effect
@@ -136,5 +140,18 @@ def forget_claim(hands: Hands, action: RemoveFinalizer) -> None:
 
 
 def terminate(hands: Hands, action: TerminateMachine) -> None:
-    """Terminate the instance of a claim or an orphan."""
+    """Terminate the instance of a claim or an orphan.
+
+    The watch of pods may be behind that of nodes: pods that were bound before the node was tainted would be killed
+    unseen. So they are read once more from the API server itself. Raises so that the claim rests meanwhile.
+    """
+    if action.drained and (pod := _left_behind(hands, action.drained)) is not None:
+        sentence = f"pod {pod.key} is still on node {action.drained}, of which the watch has not told yet"
+        raise kube.Retryable(sentence, retry_after_seconds=LOOK_AGAIN_SECONDS)
     terminate_instance(hands, action)
+
+
+def _left_behind(hands: Hands, node: str) -> Pod | None:
+    """A pod that the node must not be terminated under."""
+    now = hands.clock()
+    return next((pod for pod in pods_of(hands, node) if is_waited_for(pod, now)), None)

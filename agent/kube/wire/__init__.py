@@ -75,7 +75,7 @@ class _ConfigMap(msgspec.Struct):
 
 
 class _Identity(msgspec.Struct):
-    uid: str
+    uid: str = ""
 
 
 class _Identified(msgspec.Struct):
@@ -105,5 +105,5 @@ def config_map_data(raw: bytes) -> dict[str, str]:
 
 
 def uid(raw: bytes) -> str:
-    """The UID of any object."""
+    """The UID of any object; empty for a Status, which has none."""
     return msgspec.json.decode(raw, type=_Identified).metadata.uid
