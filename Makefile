@@ -26,6 +26,7 @@ check: $(STAMP)  ## Formatting, lint, types, layers, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m agent.manifests --check
+	$(BIN)/python -m agent.join.fixed --check
 
 test: $(STAMP)  ## Everything that needs only Python
 	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system tests
@@ -45,8 +46,9 @@ bench: $(STAMP)  ## Measure the budgets of docs/ against a real control plane
 	$(BIN)/python tests/cluster/build.py
 	$(BIN)/python -m benchmarks
 
-generate: $(STAMP)  ## Write the CRDs and their reference documentation from agent/manifests.py
+generate: $(STAMP)  ## Write the CRDs and their reference documentation from agent/manifests.py, and Terraform's scripts
 	$(BIN)/python -m agent.manifests --write
+	$(BIN)/python -m agent.join.fixed --write
 
 UV_COMPILE := $(PYTHON) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
