@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-cluster test-system story bench lock generate clean
+.PHONY: help setup check test test-cluster test-system test-terraform story bench lock generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ check: $(STAMP)  ## Formatting, lint, types, layers, generated files
 	$(BIN)/python -m agent.join.fixed --check
 
 test: $(STAMP)  ## Everything that needs only Python
-	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system tests
+	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system --ignore=tests/terraform tests
 
 test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight minutes)
 	$(BIN)/python tests/cluster/build.py
@@ -37,6 +37,9 @@ test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight
 
 test-system: $(STAMP)  ## Against sshd, shellcheck and systemd's tools
 	$(PYTEST) tests/system
+
+test-terraform: $(STAMP)  ## Terraform's modules against the schema of the AWS provider (needs terraform 1.9 or newer)
+	$(PYTEST) tests/terraform
 
 story: $(STAMP)  ## The README's story on a real control plane, told as it happens
 	$(BIN)/python tests/cluster/build.py
