@@ -62,7 +62,7 @@ def resources(messages: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]
     """Every resource of a kind in the state that a test came to."""
     [state] = [m["test_state"] for m in messages if m["type"] == "test_state"]
     found: list[dict[str, Any]] = []
-    modules = [state["values"]["root_module"]]
+    modules = [state["root_module"]]
     while modules:
         module = modules.pop()
         modules += module.get("child_modules", [])
@@ -73,4 +73,4 @@ def resources(messages: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]
 def outputs(messages: list[dict[str, Any]]) -> dict[str, Any]:
     """The outputs of the state that a test came to."""
     [state] = [m["test_state"] for m in messages if m["type"] == "test_state"]
-    return {name: output["value"] for name, output in state["values"]["outputs"].items()}
+    return {name: output["value"] for name, output in state["outputs"].items()}
