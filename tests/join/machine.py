@@ -16,7 +16,7 @@ from pathlib import Path
 
 REAL = tuple(
     "bash sed grep awk mkdir chmod cat cp tail find shred sleep install rm sync env date "  # noqa: SIM905 - legible
-    "mktemp rmdir sha256sum openssl tar gzip".split()
+    "mktemp rmdir sha256sum openssl tar gzip ln mv readlink cmp touch dirname".split()
 )
 BASE = ("hostnamectl", "swapoff", "modprobe", "sysctl", "systemctl", "apt-get", "apt-mark", "poweroff", "curl")
 PACKAGES = ("containerd", "kubelet", "kubeadm")
@@ -93,11 +93,11 @@ class Machine:
         """The script with its folders under this machine's root."""
         return re.sub(r"(?<![\w./:~])/(etc|run|var|opt|usr/local)/", rf"{self.root}/\1/", script)
 
-    def boot(self, script: str) -> Boot:
+    def boot(self, script: str, *arguments: str) -> Boot:
         path = self.record / "script"
         path.write_text(self.moved(script))
         ran = subprocess.run(
-            [str(self.bin / "bash"), str(path)],
+            [str(self.bin / "bash"), str(path), *arguments],
             env={"PATH": str(self.bin), "BIN": str(self.bin), "RECORD": str(self.record), "ROOT": str(self.root)}
             | self._endpoints,
             capture_output=True,
