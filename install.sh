@@ -88,8 +88,10 @@ new_enough() {
   command -v "$1" >/dev/null && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
+# One of a person's home is out of the daemon's reach: its unit has ProtectHome.
 complete() {
-  new_enough "$1" && "$1" -c 'import ensurepip, venv' 2>/dev/null
+  new_enough "$1" &&
+    "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.base_prefix.startswith(("/root/", "/home/")))' 2>/dev/null
 }
 
 find_python() {
@@ -133,7 +135,7 @@ install_python() {
 }
 
 if [ -n "$python" ]; then
-  complete "$python" || fail "$python is no Python of 3.11 or newer with the modules venv and ensurepip"
+  complete "$python" || fail "$python is no Python of 3.11 or newer with the modules venv and ensurepip, outside of /root and /home"
 elif ! find_python; then
   install_python
   if [ -n "$dry" ]; then

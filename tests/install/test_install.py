@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -207,6 +209,14 @@ def test_an_old_python_or_one_without_venv_is_not_taken(tmp_path: Path) -> None:
     assert done.status == 0, done.console
     assert done.called("python3.11 -m venv")
     assert not done.called("python3.12 -m venv")
+
+
+def test_a_python_in_somebodys_home_is_not_taken_because_the_daemon_could_not_start_it() -> None:
+    check = re.search(r"-c '(import ensurepip, [^']*)'", SCRIPT)
+    assert check is not None
+    for prefix, status in (("/root/.pyenv/versions/3.12.1", 1), ("/home/x/py", 1), ("/usr", 0)):
+        program = f"import sys; sys.base_prefix = {prefix!r}; {check[1]}"
+        assert subprocess.run([sys.executable, "-c", program], check=False).returncode == status
 
 
 def test_a_distribution_that_is_not_known_is_named_with_what_to_do(tmp_path: Path) -> None:
