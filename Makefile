@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture check test test-cluster test-system story bench lock generate clean
+.PHONY: help setup demo picture check test test-cluster test-system test-terraform story bench lock generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,9 +34,10 @@ check: $(STAMP)  ## Formatting, lint, types, layers, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m agent.manifests --check
+	$(BIN)/python -m agent.join.fixed --check
 
 test: $(STAMP)  ## Everything that needs only Python
-	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system tests
+	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system --ignore=tests/terraform tests
 
 test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight minutes)
 	$(BIN)/python tests/cluster/build.py
@@ -44,6 +45,9 @@ test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight
 
 test-system: $(STAMP)  ## Against sshd, shellcheck and systemd's tools
 	$(PYTEST) tests/system
+
+test-terraform: $(STAMP)  ## Terraform's modules against the schema of the AWS provider (needs terraform 1.9 or newer)
+	$(PYTEST) tests/terraform
 
 story: $(STAMP)  ## The README's story on a real control plane, told as it happens
 	$(BIN)/python tests/cluster/build.py
@@ -53,8 +57,9 @@ bench: $(STAMP)  ## Measure the budgets of docs/ against a real control plane
 	$(BIN)/python tests/cluster/build.py
 	$(BIN)/python -m benchmarks
 
-generate: $(STAMP)  ## Write the CRDs and their reference documentation from agent/manifests.py
+generate: $(STAMP)  ## Write the CRDs and their reference documentation from agent/manifests.py, and Terraform's scripts
 	$(BIN)/python -m agent.manifests --write
+	$(BIN)/python -m agent.join.fixed --write
 
 UV_COMPILE := $(PYTHON) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 

@@ -25,6 +25,9 @@ from agent.model.names import UNREGISTERED_TAINT, USERDATA_MODE
 MAX_BYTES: Final = 16_384
 """EC2's limit on user data before it is base64-encoded."""
 
+MACHINE: Final = "@JOINERY_MACHINE@"
+"""Stands in the scripts of fixed machines for a JSON document."""
+
 _TEMPLATES: Final = {"Ubuntu": "ubuntu.sh.j2"}
 _CUSTOM: Final = "Custom"
 _FOLDER: Final = "userdata_templates"
@@ -103,6 +106,31 @@ def render(
     return _checked(_render(_environment(options.templates), _TEMPLATES[family], _values(spec, facts, script, options)))
 
 
+def render_fixed(template: str, options: RenderOptions, packages: tuple[str, ...] = ("kubelet", "kubeadm")) -> str:
+    """A script of a fixed machine, for Terraform, which puts what it knows of the machine in place of ``MACHINE``.
+
+    Such a script reads its facts when it runs: there is no cluster yet when Terraform writes it. It may be longer than
+    EC2 takes, since Terraform compresses it and cloud-init unpacks it.
+
+    Raises:
+        TemplateFault: there is no such template, or it uses a name that does not exist.
+    """
+    values = {
+        "fixed": True,
+        "machine": MACHINE,
+        "node_name": "instance-id",
+        "kubelet_flags": "$kubelet_flags",
+        "kubernetes_packages": list(packages),
+        "kubelet": None,
+        "ecr_provider": _ECR,
+        "user_script": "",
+        "token_wait_seconds": options.token_wait_seconds,
+        "join_wait_seconds": options.join_wait_seconds,
+        "retry_seconds": options.retry_seconds,
+    }
+    return _render(_environment(options.templates), template, values)
+
+
 def _user_script(text: str, facts: JoinFacts, annotations: Mapping[str, str]) -> str:
     if "\0" in text:
         raise TemplateFault("userData holds a NUL character, which no script can")
@@ -126,8 +154,10 @@ def _values(spec: EC2NodeClassSpec, facts: JoinFacts, script: str, options: Rend
     return {
         "facts": facts,
         "ca_hash": facts.ca_cert_hashes[0].removeprefix("sha256:"),
+        "fixed": False,
         "node_name": options.node_name,
-        "taint": _TAINT,
+        "kubelet_flags": f"--register-with-taints={_TAINT}",
+        "kubernetes_packages": ["kubelet", "kubeadm"],
         "kubelet": kubelet if spec.kubelet else None,
         "ecr_provider": _ECR,
         "user_script": script.removesuffix("\n"),

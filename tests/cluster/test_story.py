@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -21,6 +21,11 @@ from agent.sim.team import fixed_machines
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.hollow import HollowNodes
 from tests.cluster.stack import Stack
+from tests.iam.needs import Account, Call, refused
+from tests.iam.test_policies import ACCOUNT, AGENT, NODE_ROLE
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples/worker-scalable.yaml"
@@ -57,6 +62,25 @@ def _fixed_nodes(stack: Stack) -> None:
     for machine in machines:
         if machine.taint:
             plane.kubectl("taint", "node", machine.name, machine.taint)
+
+
+def _client(stack: Stack) -> EC2Client:
+    session = boto3.Session("test", "test", region_name=stack.ec2.region)  # the embedded EC2 takes any credentials
+    return session.client("ec2", endpoint_url=stack.ec2.endpoint)
+
+
+def _asked_no_more_than_its_policy_allows(stack: Stack) -> None:
+    """Of all calls but those by which this test looks at the volumes itself."""
+    calls: list[Call] = stack.ec2.admin("/_calls", method="GET")
+    client = _client(stack)
+
+    def tags_of(resource: str) -> dict[str, str]:
+        found = client.describe_tags(Filters=[{"Name": "resource-id", "Values": [resource]}])
+        return {t["Key"]: t["Value"] for t in found["Tags"]}
+
+    assert {"CreateFleet", "TerminateInstances", "PutParameter"} <= {call["action"] for call in calls}
+    where = Account(stack.ec2.region, ACCOUNT, NODE_ROLE, stack.seeded["securityGroup"], tags_of)
+    assert refused([c for c in calls if c["action"] != "DescribeVolumes"], AGENT, where) == []
 
 
 def _scan_workers(replicas: int) -> dict[str, Any]:
@@ -111,6 +135,7 @@ def test_a_queue_fills_and_empties_and_the_cluster_is_as_before(stack: Stack) ->
         plane.kubectl("get", "secrets", "-n", "kube-system", "-l", "app.kubernetes.io/managed-by=joinery", "-o", "json")
     )
     assert len(tokens["items"]) <= 2
+    _asked_no_more_than_its_policy_allows(stack)
     tell.say("the 18 fixed nodes are untouched")
     assert stack.daemon is not None
     took = stack.daemon.stop()
@@ -150,8 +175,7 @@ def _running(stack: Stack) -> int:
 
 def _as_asked(stack: Stack) -> None:
     """What EC2 has must be what the class asked for; each of these fails when its field is dropped from the request."""
-    session = boto3.Session("test", "test", region_name=stack.ec2.region)  # the embedded EC2 takes any credentials
-    client = session.client("ec2", endpoint_url=stack.ec2.endpoint)
+    client = _client(stack)
     reservations = client.describe_instances(
         Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     )["Reservations"]

@@ -20,6 +20,7 @@ from agent.manifests.catalog import parse_catalog
 from agent.model.names import InstanceTypeName
 from agent.settings import load
 from tests.docs.pages import ROOT, Page, pages, resolve
+from tests.iam.policy import rendered
 from tests.join.classes import FACTS
 
 PAGES = pages()
@@ -128,6 +129,21 @@ def test_the_node_policy_allows_nothing_but_to_read_two_parameters() -> None:
     [statement] = json.loads(SECURITY.blocks("json")[1])["Statement"]
     assert statement["Action"] == "ssm:GetParameter"
     assert [arn.rpartition("/")[2] for arn in statement["Resource"]] == ["bootstrap-token", "join-facts"]
+
+
+@pytest.mark.parametrize(("shown", "name"), [(0, "agent"), (1, "node")])
+def test_the_policies_shown_are_those_of_the_terraform_module(shown: int, name: str) -> None:
+    values = {
+        "partition": "aws",
+        "suffix": "amazonaws.com",
+        "account": "111122223333",
+        "region": "ap-northeast-2",
+        "prefix": "/joinery/team",
+        "cluster": "team",
+        "discovery": "team",
+        "node_role": "arn:aws:iam::111122223333:role/team-node",
+    }
+    assert json.loads(SECURITY.blocks("json")[shown]) == rendered(f"iam/policies/{name}.json.tftpl", values)
 
 
 @each_page()

@@ -1,8 +1,8 @@
 """A pretended instance without rights: the rendered script runs with its folders moved and its commands replaced.
 
-The script's absolute folders /etc, /run and /var are rewritten to a temporary one, and PATH holds nothing but stand-ins
-that record how they were called and links to harmless real commands. The real execution, as root in namespaces and with
-a real kubeadm, is in tests/cluster.
+The script's absolute folders /etc, /run, /var, /opt and /usr/local are rewritten to a temporary one, and PATH holds
+nothing but stand-ins that record how they were called and links to harmless real commands. The real execution, as root
+in namespaces and with a real kubeadm, is in tests/cluster.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REAL = tuple(
-    "bash sed grep awk mkdir chmod cat cp tail find shred sleep install rm sync env date".split()  # noqa: SIM905 - legible
+    "bash sed grep awk mkdir chmod cat cp tail find shred sleep install rm sync env date "  # noqa: SIM905 - legible
+    "mktemp rmdir sha256sum openssl tar gzip ln mv readlink cmp touch dirname".split()
 )
 BASE = ("hostnamectl", "swapoff", "modprobe", "sysctl", "systemctl", "apt-get", "apt-mark", "poweroff", "curl")
 PACKAGES = ("containerd", "kubelet", "kubeadm")
@@ -90,13 +91,13 @@ class Machine:
 
     def moved(self, script: str) -> str:
         """The script with its folders under this machine's root."""
-        return re.sub(r"(?<![\w./:~])/(etc|run|var)/", rf"{self.root}/\1/", script)
+        return re.sub(r"(?<![\w./:~])/(etc|run|var|opt|usr/local)/", rf"{self.root}/\1/", script)
 
-    def boot(self, script: str) -> Boot:
+    def boot(self, script: str, *arguments: str) -> Boot:
         path = self.record / "script"
         path.write_text(self.moved(script))
         ran = subprocess.run(
-            [str(self.bin / "bash"), str(path)],
+            [str(self.bin / "bash"), str(path), *arguments],
             env={"PATH": str(self.bin), "BIN": str(self.bin), "RECORD": str(self.record), "ROOT": str(self.root)}
             | self._endpoints,
             capture_output=True,

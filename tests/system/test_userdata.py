@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.join.fixed import base_worker, control_plane
 from tests.join.classes import variants
 
-SCRIPTS = {name: text for name, text in variants().items() if name.endswith(".sh")}
+SCRIPTS = {name: text for name, text in variants().items() if name.endswith(".sh")} | {
+    "control-plane.sh": control_plane(),
+    "base-worker.sh": base_worker(),
+}
 
 
 @pytest.fixture

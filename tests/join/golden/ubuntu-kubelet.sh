@@ -89,14 +89,14 @@ def metadata(path):
     with DIRECT.open(urllib.request.Request(IMDS + "meta-data/" + path, headers=session), timeout=5) as answer:
         return answer.read().decode()
 
-def signed(url, region, body, credentials, now):
+def signed(url, region, body, credentials, now, action="GetParameter"):
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     headers = {
         "content-type": "application/x-amz-json-1.1",
         "host": urlsplit(url).netloc,
         "x-amz-date": stamp,
         "x-amz-security-token": credentials["Token"],
-        "x-amz-target": "AmazonSSM.GetParameter",
+        "x-amz-target": "AmazonSSM." + action,
     }
     names = ";".join(headers)
     lines = [f"{name}:{value}" for name, value in headers.items()]
@@ -110,15 +110,18 @@ def signed(url, region, body, credentials, now):
     who = f"Credential={credentials['AccessKeyId']}/{scope}, SignedHeaders={names}"
     return {**headers, "authorization": f"AWS4-HMAC-SHA256 {who}, Signature={key.hex()}"}
 
-def parameter(region, name):
+def call(region, action, request):
     role = metadata("iam/security-credentials/").split()[0]
     credentials = json.loads(metadata("iam/security-credentials/" + role))
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = (os.environ.get("AWS_ENDPOINT_URL_SSM") or f"https://ssm.{region}.{suffix}").rstrip("/") + "/"
-    body = json.dumps({"Name": name, "WithDecryption": True}).encode()
-    headers = signed(url, region, body, credentials, datetime.now(timezone.utc))
+    body = json.dumps(request).encode()
+    headers = signed(url, region, body, credentials, datetime.now(timezone.utc), action)
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as answer:
-        return json.load(answer)["Parameter"]["Value"]
+        return json.load(answer)
+
+def parameter(region, name):
+    return call(region, "GetParameter", {"Name": name, "WithDecryption": True})["Parameter"]["Value"]
 
 def reason(error):
     if isinstance(error, urllib.error.HTTPError):

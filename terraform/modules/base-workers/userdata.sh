@@ -1,0 +1,367 @@
+#!/bin/bash
+# Makes this instance a node of the cluster named below. Nothing in this file is secret.
+set -Eeuo pipefail
+umask 077
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a LC_ALL=C.UTF-8
+
+run=/run/joinery
+log=/var/log/joinery/bootstrap.log
+shown=$log
+phase=begin
+reason=
+mkdir -p "$run" /etc/joinery /var/lib/joinery /var/log/joinery
+exec 3>&1 >>"$log" 2>&1
+
+phase() {
+  phase=$1
+  echo "joinery: phase=$1"
+  echo "joinery: phase=$1" >&3
+}
+
+fail() {
+  reason=$1
+  exit 1
+}
+
+# A fixed machine that cannot join stays up, so that somebody can look.
+finish() {
+  local status=$?
+  trap - EXIT ERR
+  find "$run" -type f -exec shred -u {} + || true
+  if [ "$status" -ne 0 ]; then
+    sleep 0.2
+    tail -n 15 "$shown" | sed 's/^/joinery: log: /' >&3 || true
+    echo "joinery: phase=failed at=$phase status=$status reason=$reason" >&3
+    sync
+  fi
+  exit "$status"
+}
+trap 'reason=${reason:-"line $LINENO: $BASH_COMMAND"}' ERR
+trap finish EXIT
+
+# put FILE: standard input becomes a file that everybody may read.
+put() {
+  install -D -m 0644 /dev/stdin "$1"
+}
+
+cat >/etc/joinery/machine.json <<'JOINERY_MACHINE'
+@JOINERY_MACHINE@
+JOINERY_MACHINE
+
+cat >"$run/instance.py" <<'JOINERY_INSTANCE_PY'
+
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import random
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime, timezone
+from urllib.parse import urlsplit
+
+IMDS = (os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254").rstrip("/") + "/latest/"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError)
+
+def metadata(path):
+    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
+    ask = urllib.request.Request(IMDS + "api/token", method="PUT", headers=ttl)
+    with DIRECT.open(ask, timeout=5) as answer:
+        session = {"X-aws-ec2-metadata-token": answer.read().decode()}
+    with DIRECT.open(urllib.request.Request(IMDS + "meta-data/" + path, headers=session), timeout=5) as answer:
+        return answer.read().decode()
+
+def signed(url, region, body, credentials, now, action="GetParameter"):
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "host": urlsplit(url).netloc,
+        "x-amz-date": stamp,
+        "x-amz-security-token": credentials["Token"],
+        "x-amz-target": "AmazonSSM." + action,
+    }
+    names = ";".join(headers)
+    lines = [f"{name}:{value}" for name, value in headers.items()]
+    digest = hashlib.sha256(body).hexdigest()
+    canonical = "\n".join(["POST", urlsplit(url).path, "", *lines, "", names, digest])
+    scope = f"{stamp[:8]}/{region}/ssm/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = ("AWS4" + credentials["SecretAccessKey"]).encode()
+    for part in (*scope.split("/"), text):
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    who = f"Credential={credentials['AccessKeyId']}/{scope}, SignedHeaders={names}"
+    return {**headers, "authorization": f"AWS4-HMAC-SHA256 {who}, Signature={key.hex()}"}
+
+def call(region, action, request):
+    role = metadata("iam/security-credentials/").split()[0]
+    credentials = json.loads(metadata("iam/security-credentials/" + role))
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    url = (os.environ.get("AWS_ENDPOINT_URL_SSM") or f"https://ssm.{region}.{suffix}").rstrip("/") + "/"
+    body = json.dumps(request).encode()
+    headers = signed(url, region, body, credentials, datetime.now(timezone.utc), action)
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as answer:
+        return json.load(answer)
+
+def parameter(region, name):
+    return call(region, "GetParameter", {"Name": name, "WithDecryption": True})["Parameter"]["Value"]
+
+def reason(error):
+    if isinstance(error, urllib.error.HTTPError):
+        said = re.search(rb'"__type": *"(?:[^"]*#)?(\w+)"', error.read())
+        return f"HTTP {error.code} {said[1].decode() if said else error.reason}"
+    return f"{type(error).__name__} {error}"
+
+def patiently(ask, what, seconds, pause):
+    end, said = time.monotonic() + seconds, ""
+    while True:
+        try:
+            return ask()
+        except FAILURES as error:
+            why = reason(error)
+        if why != said:
+            sys.stderr.write(f"joinery: waiting for {what}: {why}\n")
+        if time.monotonic() > end:
+            sys.exit(f"joinery: no {what} within {seconds} s: {why}")
+        said = why
+        time.sleep(pause * random.uniform(0.5, 1))
+        pause = min(2 * pause, 15)
+
+def token_of(facts):
+    value = parameter(facts["region"], facts["tokenParameter"])
+    if not re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}", value):
+        raise ValueError("the parameter holds no bootstrap token")
+    return value
+
+def configuration(facts, token, name, kubeadm):
+    found = {"token": token, "apiServerEndpoint": facts["endpoint"], "caCertHashes": facts["caCertHashes"]}
+    document = {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "JoinConfiguration",
+        "discovery": {"bootstrapToken": found},
+        "nodeRegistration": {"name": name, "criSocket": "unix:///run/containerd/containerd.sock"},
+        "timeouts": {"discovery": "1m0s"},
+    }
+    if int(kubeadm.split(".")[1]) < 31:
+        document["apiVersion"] = "kubeadm.k8s.io/v1beta3"
+        document["discovery"]["timeout"] = document.pop("timeouts")["discovery"]
+    return json.dumps(document)
+
+def main(command, *arguments):
+    if command == "identity":
+        seconds, pause = map(float, arguments)
+        paths = ("instance-id", "placement/availability-zone", "local-hostname")
+        print(*patiently(lambda: [metadata(path) for path in paths], "instance metadata", seconds, pause))
+        return
+    folder, seconds, pause, *join = arguments
+    with open("/etc/joinery/join-facts.json") as file:
+        facts = json.load(file)
+    token = patiently(lambda: token_of(facts), facts["tokenParameter"], float(seconds), float(pause))
+    texts = {"token": token, "redact.sed": f"s/{token.replace('.', '[.]')}/[token]/g\ns/{token[7:]}/[secret]/g\n"}
+    if join:
+        texts["join.json"] = configuration(facts, token, *join)
+    for name, text in texts.items():
+        with open(os.path.join(folder, name), "w") as file:
+            file.write(text)
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+JOINERY_INSTANCE_PY
+
+cat >"$run/base.py" <<'JOINERY_BASE_PY'
+import json
+import sys
+
+from instance import parameter, patiently
+
+def published(machine):
+    value = parameter(machine["region"], machine["factsParameter"])
+    if not value.startswith("{"):
+        raise ValueError("the control plane has not published them yet")
+    facts = json.loads(value)
+    return facts["kubernetesVersion"].lstrip("v").split("-")[0].split("+")[0], value
+
+def main(seconds, pause):
+    with open("/etc/joinery/machine.json") as file:
+        machine = json.load(file)
+    what = machine["factsParameter"]
+    release, value = patiently(lambda: published(machine), what, float(seconds), float(pause))
+    with open("/etc/joinery/join-facts.json", "w") as file:
+        file.write(value)
+    labels = ",".join(f"{key}={text}" for key, text in machine["labels"].items())
+    taints = ",".join(machine["taints"])
+    flags = ([f"--node-labels={labels}"] if labels else []) + ([f"--register-with-taints={taints}"] if taints else [])
+    print(release, *flags)
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+JOINERY_BASE_PY
+
+phase facts
+known=$(python3 "$run/base.py" 3600 2 2>&3) || fail "no join facts"
+read -r release kubelet_flags <<<"$known"
+
+phase identity
+identity=$(python3 "$run/instance.py" identity 3600 2 2>&3)
+read -r instance_id zone private_dns <<<"$identity"
+node_name=$instance_id
+echo "joinery: node=$node_name zone=$zone dns=$private_dns" >&3
+
+phase system
+hostnamectl set-hostname "$node_name"
+echo 'preserve_hostname: true' | put /etc/cloud/cloud.cfg.d/90-joinery.cfg
+swapoff -a
+[ ! -e /etc/fstab ] || sed -i -E '/^[^#].*[[:space:]]swap[[:space:]]/s/^/#/' /etc/fstab
+printf 'overlay\nbr_netfilter\n' | put /etc/modules-load.d/90-joinery.conf
+modprobe -a overlay br_netfilter
+put /etc/sysctl.d/90-joinery.conf <<'END'
+net.bridge.bridge-nf-call-iptables = 1
+net.bridge.bridge-nf-call-ip6tables = 1
+net.ipv4.ip_forward = 1
+fs.inotify.max_user_instances = 8192
+fs.inotify.max_user_watches = 524288
+vm.overcommit_memory = 1
+kernel.panic = 10
+kernel.panic_on_oops = 1
+END
+sysctl --system
+install -d -m 0755 /etc/containerd
+
+kubelet_args="--provider-id=aws:///$zone/$instance_id $kubelet_flags"
+if provider=$(command -v ecr-credential-provider); then
+  put /etc/joinery/ecr-credentials.json <<'END'
+{
+  "apiVersion": "kubelet.config.k8s.io/v1",
+  "kind": "CredentialProviderConfig",
+  "providers": [
+    {
+      "name": "ecr-credential-provider",
+      "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+      "matchImages": [
+        "*.dkr.ecr.*.amazonaws.com",
+        "*.dkr.ecr.*.amazonaws.com.cn"
+      ],
+      "defaultCacheDuration": "12h"
+    }
+  ]
+}
+END
+  kubelet_args+=" --image-credential-provider-config=/etc/joinery/ecr-credentials.json"
+  kubelet_args+=" --image-credential-provider-bin-dir=${provider%/*}"
+fi
+kubelet=$(command -v kubelet || echo /usr/bin/kubelet)
+put /etc/systemd/system/kubelet.service.d/90-joinery.conf <<END
+[Service]
+Environment="JOINERY_KUBELET_ARGS=$kubelet_args"
+ExecStart=
+ExecStart=$kubelet \$KUBELET_KUBECONFIG_ARGS \$KUBELET_CONFIG_ARGS \$KUBELET_KUBEADM_ARGS \$KUBELET_EXTRA_ARGS \$JOINERY_KUBELET_ARGS
+END
+systemctl daemon-reload
+
+# The kubelet must not be newer than the API server, so packages are taken from the cluster's own minor version.
+phase source
+minor=${release%.*}
+has_kubeadm() {
+  command -v kubeadm && command -v kubelet && [[ $(kubeadm version -o short) == "v$minor".* ]]
+}
+systemctl stop apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service \
+  unattended-upgrades.service || true
+echo 'DPkg::Lock::Timeout "300";' | put /etc/apt/apt.conf.d/90-joinery
+put /etc/apt/preferences.d/90-joinery <<END
+Package: kubelet kubeadm kubectl
+Pin: version $release-*
+Pin-Priority: 1000
+
+Package: kubelet kubeadm kubectl
+Pin: version $minor.*
+Pin-Priority: 995
+END
+repository="pkgs.k8s.io/core:/stable:/v$minor/deb/"
+if ! has_kubeadm && ! grep -qrsF "${repository%deb/}" /etc/apt/sources.list /etc/apt/sources.list.d; then
+  key=/etc/apt/keyrings/joinery-kubernetes.asc
+  curl -fsSL --retry 8 --retry-all-errors --connect-timeout 10 "https://${repository}Release.key" | put "$key"
+  echo "deb [signed-by=$key] https://$repository /" | put /etc/apt/sources.list.d/joinery-kubernetes.list
+fi
+
+# containerd_config true|false [SANDBOX-IMAGE]: writes the tables of the version that is installed; those of the
+# other are ignored without a word.
+containerd_config() {
+  local systemd=$1 sandbox=${2:-} cri=io.containerd.grpc.v1.cri major
+  major=$(containerd --version | sed -nE 's/.* v?([0-9]+)\.[0-9]+\.[0-9]+.*/\1/p')
+  {
+    if [ "$major" -ge 2 ]; then
+      cri=io.containerd.cri.v1.runtime
+      printf 'version = 3\n[plugins."io.containerd.cri.v1.images".registry]\n'
+      printf 'config_path = "/etc/containerd/certs.d"\n'
+      [ -z "$sandbox" ] ||
+        printf '[plugins."io.containerd.cri.v1.images".pinned_images]\nsandbox = "%s"\n' "$sandbox"
+    else
+      printf 'version = 2\n[plugins."%s"]\n' "$cri"
+      [ -z "$sandbox" ] || printf 'sandbox_image = "%s"\n' "$sandbox"
+      printf '[plugins."%s".registry]\nconfig_path = "/etc/containerd/certs.d"\n' "$cri"
+    fi
+    printf '[plugins."%s".containerd.runtimes.runc]\nruntime_type = "io.containerd.runc.v2"\n' "$cri"
+    printf '[plugins."%s".containerd.runtimes.runc.options]\nSystemdCgroup = %s\n' "$cri" "$systemd"
+  } | put /etc/containerd/config.toml
+}
+
+# Kubelet and containerd must agree on who makes cgroups, or pods fail on a node that looks well.
+match_cgroup_driver() {
+  local systemd=false config=/etc/containerd/config.toml
+  command -v containerd || return 0
+  ! grep -Eqs '^cgroupDriver: *"?systemd' /var/lib/kubelet/config.yaml || systemd=true
+  if ! grep -qs SystemdCgroup "$config"; then
+    containerd_config "$systemd"
+  elif grep -Eq "SystemdCgroup *= *$([ "$systemd" = true ] && echo false || echo true)" "$config"; then
+    sed -i -E "s/(SystemdCgroup *= *)(true|false)/\1$systemd/" "$config"
+  else
+    return 0
+  fi
+  systemctl restart containerd
+}
+
+phase packages
+install_packages() {
+  apt-get update && apt-get install -y "$@"
+}
+missing=()
+command -v containerd || missing+=(containerd)
+has_kubeadm || missing+=(kubelet kubeadm)
+if [ -n "${missing[*]}" ]; then
+  for try in 1 2 3 4 5 6; do
+    ! install_packages "${missing[@]}" || break
+    [ "$try" -lt 6 ] || fail "packages cannot be installed"
+    sleep $((try * 5))
+  done
+  apt-mark hold kubelet kubeadm
+fi
+has_kubeadm || fail "the package sources have no kubelet and kubeadm $minor"
+
+phase containerd
+if ! grep -qs SystemdCgroup /etc/containerd/config.toml; then
+  containerd_config true "$(kubeadm config images list --kubernetes-version "v$release" 2>/dev/null | grep /pause: || true)"
+fi
+systemctl enable containerd kubelet
+systemctl restart containerd
+
+end=$((SECONDS + 3600))
+while :; do
+  phase token
+  python3 "$run/instance.py" token "$run" 3600 2 \
+    "$node_name" "$(kubeadm version -o short)" 2>&3 || fail "no bootstrap token"
+  phase join
+  ! kubeadm join --config "$run/join.json" 2>&1 | sed -u -f "$run/redact.sed" || break
+  [ ! -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || fail "kubeadm join failed after its certificate was issued"
+  [ "$SECONDS" -lt "$end" ] || fail "kubeadm join failed until its time was over"
+  echo "joinery: kubeadm join failed and is tried again" >&3
+  systemctl stop kubelet || true
+  rm -f /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/pki/ca.crt
+  sleep 2.$((RANDOM % 10))
+done
+
+match_cgroup_driver
+phase joined
