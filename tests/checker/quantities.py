@@ -32,7 +32,7 @@ def amount(text: str | float) -> Fraction:
     if suffix in DECIMAL:
         return _scaled(number, DECIMAL[suffix])
     if suffix in BINARY:
-        return number * 2 ** BINARY[suffix]
+        return number * (1 << BINARY[suffix])
     exponent = EXPONENT.fullmatch(suffix)
     if exponent is None:
         raise ValueError(f"{text!r} is no quantity")
@@ -40,7 +40,7 @@ def amount(text: str | float) -> Fraction:
 
 
 def _scaled(number: Fraction, exponent: int) -> Fraction:
-    power = 10 ** abs(exponent)
+    power: int = 10 ** abs(exponent)
     return number * power if exponent >= 0 else number / power
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -28,12 +28,18 @@ BOOTING = {"key": "example.com/agent-not-ready", "effect": "NoSchedule"}
 class World:
     """Objects and catalogue of one question."""
 
-    objects: list[Json]
-    catalogue: Json
-    features: frozenset[str]
+    name: str
+    objects: list[Json] = field(repr=False)
+    catalogue: Json = field(repr=False)
+    features: frozenset[str] = field(repr=False)
 
 
-def make(draw: random.Random, features: frozenset[str] = SUPPORTED) -> World:
+def seeded(seed: int, features: frozenset[str] = SUPPORTED) -> World:
+    """The world of a seed."""
+    return make(random.Random(seed), features, f"seeded({seed})")
+
+
+def make(draw: random.Random, features: frozenset[str] = SUPPORTED, name: str = "drawn") -> World:
     """One world."""
     types = [_type(draw, n) for n in range(draw.randint(3, 6))]
     daemons = [_daemon(draw, n) for n in range(draw.choice((0, 1, 1, 2)))] if "daemons" in features else []
@@ -44,7 +50,7 @@ def make(draw: random.Random, features: frozenset[str] = SUPPORTED) -> World:
     spaces = [objects.namespace(name) for name in NAMESPACES]
     listed = [*spaces, *pools, *daemons, *nodes, *volumes, *there, *pods]
     catalogue = {"apiVersion": "joinery.sh/v1alpha1", "kind": "InstanceTypeCatalog", "instanceTypes": types}
-    return World(listed, catalogue, features)
+    return World(name, listed, catalogue, features)
 
 
 def _type(draw: random.Random, number: int) -> Json:
@@ -97,12 +103,12 @@ def _pool(draw: random.Random, number: int, features: frozenset[str]) -> Json:
         requirements.append({"key": ZONE, "operator": "In", "values": sorted(values)})
     if draw.randint(0, 3) == 0:
         requirements.append({"key": CAPACITY_TYPE, "operator": "In", "values": [draw.choice(("spot", "on-demand"))]})
-    if draw.randint(0, 3) == 0:
+    if draw.randint(0, 2) == 0:
         requirements.append({"key": TEAM, "operator": "In", "values": ["blue", "red"]})
     if draw.randint(0, 4) == 0:
         requirements.append({"key": SIZE, "operator": "Gt", "values": ["2"]})
     template: Json = {"requirements": requirements}
-    if "taints" in features and draw.randint(0, 3) == 0:
+    if "taints" in features and number and draw.randint(0, 1):
         template["taints"] = [TAINT]
     if "taints" in features and draw.randint(0, 2) == 0:
         template["startupTaints"] = [BOOTING]

@@ -11,10 +11,11 @@ from typing import Any
 
 from tests.checker import Case
 from tests.checker.quantities import amounts
+from tests.checker.worlds import JOINED
 from tests.checker.worlds import World as Indexed
 from tests.report.plans import run, written
 from tests.worlds import World, objects
-from tests.worlds.objects import CAPACITY_TYPE, NOW, TYPE, ZONE
+from tests.worlds.objects import CAPACITY_TYPE, NOW, ZONE
 
 Json = dict[str, Any]
 
@@ -72,11 +73,12 @@ def launched(world: Indexed, launch: Json, *, joined: bool) -> list[Json]:
         == (launch["instanceType"], launch["zone"], launch["capacityType"])
     )
     kind = world.types[host.kind]
-    labels = {k: v for k, v in host.labels.items() if k != objects.HOSTNAME} | {TYPE: host.kind}
+    labels = {k: v for k, v in host.labels.items() if k not in {objects.HOSTNAME, *JOINED}}
     capacity, overhead = amounts(kind["capacity"]), amounts(kind.get("overhead"))
     room = {n: f"{int((v - overhead.get(n, 0)) * 1000)}m" for n, v in capacity.items()}
     made = objects.claim(name, labels, kind, room, f"i-{name}" if joined else "")
     made["spec"] |= {
+        "requirements": launch["requirements"],
         "taints": launch["taints"],
         "startupTaints": launch["startupTaints"],
         "resources": {"requests": launch["requests"]},
@@ -84,4 +86,4 @@ def launched(world: Indexed, launch: Json, *, joined: bool) -> list[Json]:
     made["metadata"]["annotations"] = launch["annotations"]
     if not joined:
         return [made]
-    return [made, objects.node(f"i-{name}", labels, room, launch["taints"], made["status"]["providerID"])]
+    return [made, objects.node(f"i-{name}", labels | JOINED, room, launch["taints"], made["status"]["providerID"])]

@@ -1,0 +1,91 @@
+"""Laws of `joinery plan` over whole worlds, under a judge that knows nothing of the engine."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.checker import Case, faults
+from tests.worlds import World, make, objects, seeded
+from tests.worlds.planning import after, case, planned
+
+Json = dict[str, Any]
+BRAKES: tuple[Json, ...] = ({}, {}, {"maxNodes": 2}, {"launchesPerMinute": 1}, {"minValuesPolicy": "BestEffort"})
+worlds = st.randoms(use_true_random=False).map(make)
+seeds = st.integers(0, 10**9).map(seeded)
+"""Drawn blindly: worlds as large as they come, where the ones of ``worlds`` shrink."""
+law = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def outcome(plan: Json) -> tuple[Any, Any]:
+    """What is bought, and the verdict on every pod; the numbers of launches are only names."""
+    bought = {a["id"]: a for a in plan["actions"] if a["action"] == "launch"}
+    place = {pod: bought[d["launch"]]["pods"] if "launch" in d else d for pod, d in plan["placements"].items()}
+    launches = sorted(((a["pods"], a["instanceTypes"], a["price"]) for a in bought.values()), key=repr)
+    return launches, (place, plan["unschedulable"])
+
+
+@law
+@given(st.one_of(worlds, seeds), st.sampled_from(BRAKES))
+def test_every_plan_may_be_carried_out(world: World, brakes: Json) -> None:
+    found = case(world, brakes)
+    assert faults(found) == []
+
+
+@law
+@given(seeds, st.randoms(use_true_random=False))
+def test_the_order_of_the_objects_means_nothing(world: World, draw: random.Random) -> None:
+    listed = list(world.objects)
+    draw.shuffle(listed)
+    types = list(world.catalogue["instanceTypes"])
+    draw.shuffle(types)
+    assert planned(listed, world.catalogue | {"instanceTypes": types}) == planned(world.objects, world.catalogue)
+
+
+@law
+@given(seeds)
+def test_a_pod_that_nothing_serves_changes_nothing_else(world: World) -> None:
+    spec = objects.containers({"cpu": "1"}) | {"nodeSelector": {"example.com/no-such": "label"}}
+    more = objects.pod("stranger", "shop", spec, {"app": "stranger"})
+    with_it, without = planned([*world.objects, more], world.catalogue), planned(world.objects, world.catalogue)
+    refused = [u for u in with_it["unschedulable"] if u["pod"] == "shop/stranger"]
+    assert len(refused) == 1
+    with_it["unschedulable"].remove(refused[0])
+    assert with_it == without
+
+
+@law
+@given(seeds)
+def test_a_pool_that_nobody_may_use_buys_nothing_and_changes_no_purchase(world: World) -> None:
+    taint = {"key": "nobody", "effect": "NoSchedule"}
+    match = [{"key": "example.com/team", "operator": "DoesNotExist"}, {"key": "example.com/team", "operator": "Exists"}]
+    more = objects.pool("zz-useless", {"taints": [taint], "requirements": match}, {})
+    with_it, without = planned([*world.objects, more], world.catalogue), planned(world.objects, world.catalogue)
+    assert (with_it["actions"], with_it["placements"]) == (without["actions"], without["placements"])
+
+
+@law
+@given(seeds)
+def test_once_a_plan_is_carried_out_there_is_nothing_left_to_launch(world: World) -> None:
+    found = case(world, what="provision")
+    again = planned(after(found), world.catalogue, what="provision")
+    # A claim that was in flight stays so, and a node whose zone is known now may have a DaemonSet less than feared.
+    assert again["actions"] == []
+    assert {p for p, d in found.plan["placements"].items() if "nodeClaim" in d} <= set(again["placements"])
+    assert {u["pod"] for u in again["unschedulable"]} <= {u["pod"] for u in found.plan["unschedulable"]}
+
+
+@law
+@given(seeds)
+def test_what_is_on_its_way_is_not_bought_again(world: World) -> None:
+    found = case(world, what="provision")
+    listed = after(found, joined=False)
+    again = planned(listed, world.catalogue, what="provision")
+    assert again["actions"] == []
+    assert set(again["placements"]) >= set(found.plan["placements"])
+    assert faults(Case(listed, world.catalogue, again, {}, "provision")) == []
