@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,39 +36,42 @@ def faults(case: Case) -> list[str]:
     return list(_Judge(case).faults())
 
 
-def binding_order(case: Case) -> list[tuple[str, Where]]:
-    """Pods in an order in which the scheduler binds them where the plan wants them. Raises Stuck."""
+def arranged(case: Case, pick: Callable[[Json, Sequence[Host]], Host]) -> tuple[Cluster, list[tuple[Json, Where]]]:
+    """The cluster with each launch as the node that is picked for it, and pods in an order of binding.
+
+    Raises Stuck where there is none.
+    """
     judge = _Judge(case)
-    cluster = next(judge.clusters())
-    return [(key(pod), where) for pod, where in order(cluster, judge.wanted)]
+    cluster = judge.cluster({w: pick(judge.launches[w[1]], variants) for w, variants in judge.variants.items()})
+    return cluster, order(Cluster(cluster.hosts, cluster.namespaces, list(cluster.bound)), judge.wanted)
 
 
 class _Judge:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._world = World(case.objects, case.catalogue)
-        self._launches = {str(a["id"]): a for a in case.plan["actions"] if a["action"] == "launch"}
+        self.launches = {str(a["id"]): a for a in case.plan["actions"] if a["action"] == "launch"}
         self._gone = {n for a in case.plan["actions"] if a["action"] == "disrupt" for n in a["nodes"]}
         self._gone_claims = {n for a in case.plan["actions"] if a["action"] == "disrupt" for n in a["nodeClaims"]}
         self._existing = {h.where: h for h in self._world.existing() if h.name not in self._gone}
         self._existing = {w: h for w, h in self._existing.items() if w[0] != "claim" or w[1] not in self._gone_claims}
-        self._variants: dict[Where, list[Host]] = {}
-        for number, launch in self._launches.items():
+        self.variants: dict[Where, list[Host]] = {}
+        for number, launch in self.launches.items():
             pool = self._world.pools.get(launch["nodePool"])
-            self._variants["launch", number] = list(self._world.variants(launch, pool)) if pool is not None else []
+            self.variants["launch", number] = list(self._world.variants(launch, pool)) if pool is not None else []
         self._placed = {k: _where(d) for k, d in case.plan["placements"].items()}
         self.wanted = [(self._world.pods[k], w) for k, w in sorted(self._placed.items()) if k in self._world.pods]
 
     def faults(self) -> Iterator[str]:
         yield from self._answers()
         yield from self._disruptions()
-        for number, launch in self._launches.items():
-            yield from bought(self._world, self._case, launch, self._variants["launch", number])
-        yield from limits(self._world, self._case, self._launches.values())
+        for number, launch in self.launches.items():
+            yield from bought(self._world, self._case, launch, self.variants["launch", number])
+        yield from limits(self._world, self._case, self.launches.values())
         for where in sorted(set(self._placed.values())):
             yield from self._stay(where)
         yield from refused(self._world, self._case)
-        if not any(where not in self._existing and where not in self._variants for _, where in self.wanted):
+        if not any(where not in self._existing and where not in self.variants for _, where in self.wanted):
             yield from self._together()
 
     def _answers(self) -> Iterator[str]:
@@ -91,7 +94,7 @@ class _Judge:
         for u in self._case.plan["unschedulable"]:
             if not u["reasons"] or not all(r["message"] for r in u["reasons"]):
                 yield f"pod {u['pod']} is refused without a reason"
-        listed = [(k, number) for number, launch in self._launches.items() for k in launch["pods"]]
+        listed = [(k, number) for number, launch in self.launches.items() for k in launch["pods"]]
         meant = [(k, w[1]) for k, w in self._placed.items() if w[0] == "launch"]
         for k, number in sorted(set(listed) ^ set(meant) | {x for x in listed if listed.count(x) > 1}):
             yield f"launch {number} and placements disagree on pod {k}"
@@ -119,8 +122,8 @@ class _Judge:
         pods = [pod for pod, on in self.wanted if on == where]
         if where in self._existing:
             variants = [self._existing[where]]
-        elif where in self._variants:
-            variants = self._variants[where]
+        elif where in self.variants:
+            variants = self.variants[where]
         else:
             yield f"pods are sent to {where[0]} {where[1]}, which takes none"
             return
@@ -145,13 +148,17 @@ class _Judge:
         rules = [p for p in self._world.pods.values() if carries(p)]
         keys = sorted({r["topologyKey"] for p in rules for r in _rules(p)})
         choices = []
-        for where, variants in self._variants.items():
+        for where, variants in self.variants.items():
             distinct = {tuple(label_of(h.labels, k) for k in keys): h for h in reversed(variants)}
             choices.append([(where, h) for h in reversed(list(distinct.values()))])
+        for chosen in itertools.islice(itertools.product(*choices), MOST_CHOICES):
+            yield self.cluster(dict(chosen))
+
+    def cluster(self, launched: Mapping[Where, Host]) -> Cluster:
+        """The cluster with these as the plan's launches, before its pods are bound."""
         standing = [(p, ("node", str(p["spec"].get("nodeName")))) for p in self._world.pods.values()]
         bound = [(p, w) for p, w in standing if w in self._existing and key(p) not in self._placed and _is_there(p)]
-        for chosen in itertools.islice(itertools.product(*choices), MOST_CHOICES):
-            yield Cluster(self._existing | dict(chosen), self._world.namespaces, list(bound))
+        return Cluster(self._existing | dict(launched), self._world.namespaces, bound)
 
     def _together(self) -> Iterator[str]:
         pods = [*self._world.pods.values()]
