@@ -64,6 +64,10 @@ class Cluster:
     namespaces: Mapping[str, Mapping[str, str]]
     bound: list[tuple[Json, Where]] = field(default_factory=list)
 
+    def with_host(self, host: Host) -> Cluster:
+        """With one more node."""
+        return Cluster({**self.hosts, host.where: host}, self.namespaces, self.bound)
+
     def refuses(self, pod: Json, where: Where) -> str | None:
         """Why the scheduler would not bind the pod there now."""
         return (

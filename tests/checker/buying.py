@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from tests.checker.binding import carries
-from tests.checker.quantities import Amounts, amounts, host_ports, largest, plus, ports_clash, requests, short_of
+from tests.checker.binding import Cluster
+from tests.checker.quantities import Amounts, amounts, largest, plus, requests, short_of
 from tests.checker.selecting import holds, may_run, mentioned, repelling, unmet
-from tests.checker.volumes import claim_names, volume_fault
+from tests.checker.volumes import volume_fault
 from tests.checker.worlds import CAPACITY_TYPE, POOL, TYPE, ZONE, Host, World, condition, marks
 
 if TYPE_CHECKING:
@@ -175,12 +175,16 @@ def _largest(world: World, kinds: Iterable[str]) -> Amounts:
     return largest({"nodes": Fraction(1)}, *(amounts(world.types[k]["capacity"]) for k in kinds if k in world.types))
 
 
-def refused(world: World, case: Case) -> Iterator[str]:
-    """No pod is refused that one more node would serve, where no limit, brake or other pod can be the reason."""
-    braked = any(case.settings.get(k) is not None for k in ("maxNodes", "launchesPerMinute", "maxPricePerHour"))
+def refused(world: World, case: Case, cluster: Cluster) -> Iterator[str]:
+    """No pod is refused that one more node would serve, where no limit or brake can be the reason.
+
+    ``cluster`` has every pod of the plan bound.
+    """
+    if any(case.settings.get(k) is not None for k in ("maxNodes", "launchesPerMinute", "maxPricePerHour")):
+        return
     for entry in case.plan["unschedulable"]:
         pod = world.pods.get(entry["pod"])
-        if pod is None or braked or carries(pod) or _is_met_by_terms(world, pod):
+        if pod is None:
             continue
         for pool in world.pools.values():
             spec = pool["spec"]
@@ -188,17 +192,10 @@ def refused(world: World, case: Case) -> Iterator[str]:
                 continue
             if any(e.get("minValues") for e in spec["template"]["spec"].get("requirements") or ()):
                 continue
-            kind = _serves(world, pool, pod)
+            kind = _serves(world, pool, pod, cluster)
             if kind is not None:
                 yield f"pod {entry['pod']} is refused although NodePool {pool['metadata']['name']} has {kind} for it"
                 break
-
-
-def _is_met_by_terms(world: World, pod: Json) -> bool:
-    """Whether another pod's anti-affinity, or a volume, may be what keeps it away."""
-    return any("podAntiAffinity" in (p["spec"].get("affinity") or {}) for p in world.pods.values()) or bool(
-        list(claim_names(pod)) and volume_fault(world, pod, Host(("launch", "new"), "new", {}))
-    )
 
 
 def _chosen(world: World, asked: Sequence[Json], spec: Json) -> dict[str, str]:
@@ -212,26 +209,30 @@ def _chosen(world: World, asked: Sequence[Json], spec: Json) -> dict[str, str]:
     }
 
 
-def _serves(world: World, pool: Json, pod: Json) -> str | None:
+def _serves(world: World, pool: Json, pod: Json, cluster: Cluster) -> str | None:
     """A type of the pool of which a new node would run the pod, if there is one."""
     spec, template = pod["spec"], pool["spec"]["template"]["spec"]
     asked: list[Json] = [*(template.get("requirements") or ())]
-    # Room is kept on every node for a DaemonSet of one zone or capacity type: a launch may end up there.
-    daemons = [d["spec"]["template"]["spec"] for d in world.all("DaemonSet")]
-    fickle = [d for d in daemons if mentioned(d) & {ZONE, CAPACITY_TYPE}]
     for kind in world.types.values():
-        for offering in kind["offerings"]:
+        for offering in kind["offerings"] if repelling(template.get("taints") or (), _tolerations(pod)) is None else ():
             if not offering.get("available", True):
                 continue
             for host in world.as_nodes(kind, offering, asked, marks(pool, _chosen(world, asked, spec))):
-                if repelling(host.taints, spec.get("tolerations") or ()) is not None or any(
-                    ports_clash(a, b) for a in host_ports(spec) for d in host.daemons for b in host_ports(d)
-                ):
-                    continue
-                room = plus(
-                    host.room, *({n: -v for n, v in requests(d).items()} for d in fickle if d not in host.daemons)
-                )
-                fits = short_of(requests(spec), room) is None and min(room.values()) >= 0
-                if fits and unmet(asked, host.labels) is None and may_run(spec, host.labels, host.name):
-                    return str(kind["name"])
+                fits = _fits_alone(world, pod, host) and unmet(asked, host.labels) is None
+                if fits and cluster.with_host(host).refuses(pod, host.where) is None:
+                    return f"{kind['name']} in {offering['zone']}"
     return None
+
+
+def _tolerations(pod: Json) -> Sequence[Json]:
+    return pod["spec"].get("tolerations") or ()
+
+
+def _fits_alone(world: World, pod: Json, host: Host) -> bool:
+    """Room is kept on every node for a DaemonSet of one zone or capacity type: a launch may end up there."""
+    daemons = [d["spec"]["template"]["spec"] for d in world.all("DaemonSet")]
+    fickle = [d for d in daemons if mentioned(d) & {ZONE, CAPACITY_TYPE} and d not in host.daemons]
+    room = plus(host.room, *({n: -v for n, v in requests(d).items()} for d in fickle))
+    if short_of(requests(pod["spec"]), room) is not None or min(room.values()) < 0:
+        return False
+    return may_run(pod["spec"], host.labels, host.name) and volume_fault(world, pod, host) is None

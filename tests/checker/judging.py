@@ -70,7 +70,6 @@ class _Judge:
         yield from limits(self._world, self._case, self.launches.values())
         for where in sorted(set(self._placed.values())):
             yield from self._stay(where)
-        yield from refused(self._world, self._case)
         if not any(where not in self._existing and where not in self.variants for _, where in self.wanted):
             yield from self._together()
 
@@ -161,15 +160,20 @@ class _Judge:
         return Cluster(self._existing | dict(launched), self._world.namespaces, bound)
 
     def _together(self) -> Iterator[str]:
-        pods = [*self._world.pods.values()]
-        if not any(carries(p) or list(host_ports(p["spec"])) for p in pods):
-            return
-        for cluster in self.clusters():
+        """Whether the scheduler binds the pods in some order, whatever launches turn out to be, and only those."""
+        cluster = None
+        for cluster in self.clusters() if self._is_sociable() else itertools.islice(self.clusters(), 1):
             try:
                 order(cluster, self.wanted)
             except Stuck as stuck:
                 yield f"no order of binding: {stuck}"
                 return
+        if cluster is not None:
+            yield from refused(self._world, self._case, cluster)
+
+    def _is_sociable(self) -> bool:
+        """Whether any pod minds where others are."""
+        return any(carries(p) or list(host_ports(p["spec"])) for p in self._world.pods.values())
 
 
 def _where(destination: Json) -> Where:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.checker.scene import Broken, C, Scene, Spoil, rejected
+from tests.checker.scene import A, Broken, C, Scene, Spoil, affinity, rejected
 from tests.worlds import objects
 from tests.worlds.objects import TYPE, ZONE, ZONES
 
@@ -44,10 +44,18 @@ def silent(scene: Scene) -> None:
     scene.plan["unschedulable"].append({"pod": "shop/web-0", "reasons": []})
 
 
-@broken("pod shop/web-0 is refused although NodePool default has small for it")
+@broken("pod shop/web-0 is refused although NodePool default has small in eu-west-1a for it")
 def refused_for_nothing(scene: Scene) -> None:
     del scene.plan["placements"]["shop/web-0"]
     scene.plan["unschedulable"].append({"pod": "shop/web-0", "reasons": [{"nodePool": "default", "message": "no"}]})
+
+
+@broken("pod shop/web-0 is refused although NodePool default has small in eu-west-1b for it")
+def refused_although_another_zone_is_free(scene: Scene) -> None:
+    refused_for_nothing(scene)
+    for n in range(3):
+        scene.spec(f"web-{n}")["affinity"] = affinity("podAntiAffinity", "web", ZONE) if n == 0 else {}
+    scene.fix_zone(A)
 
 
 @broken("pods are sent to node n-x, which takes none")
