@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from tests.checker.binding import Cluster
+from tests.checker.binding import Cluster, spreads
 from tests.checker.quantities import Amounts, amounts, largest, plus, requests, short_of
 from tests.checker.selecting import holds, may_run, mentioned, repelling, unmet
 from tests.checker.volumes import volume_fault
-from tests.checker.worlds import CAPACITY_TYPE, POOL, TYPE, ZONE, Host, World, condition, marks
+from tests.checker.worlds import CAPACITY_TYPE, HOSTNAME, POOL, TYPE, ZONE, Host, World, condition, marks
 
 if TYPE_CHECKING:
     from tests.checker.judging import Case
@@ -178,13 +178,14 @@ def _largest(world: World, kinds: Iterable[str]) -> Amounts:
 def refused(world: World, case: Case, cluster: Cluster) -> Iterator[str]:
     """No pod is refused that one more node would serve, where no limit or brake can be the reason.
 
-    ``cluster`` has every pod of the plan bound.
+    ``cluster`` has every pod of the plan bound. A zone where nodes could be bought counts as a domain of a spread for
+    the plan, and for the scheduler only once there is a node; pods that are held back by that are not looked at.
     """
     if any(case.settings.get(k) is not None for k in ("maxNodes", "launchesPerMinute", "maxPricePerHour")):
         return
     for entry in case.plan["unschedulable"]:
         pod = world.pods.get(entry["pod"])
-        if pod is None:
+        if pod is None or any(rule["topologyKey"] != HOSTNAME for rule in spreads(pod)):
             continue
         for pool in world.pools.values():
             spec = pool["spec"]
