@@ -6,6 +6,7 @@ import click
 
 from agent import __version__
 from agent.cli.check import check
+from agent.cli.explain import explain
 from agent.cli.install import credentials, install, uninstall
 from agent.cli.operate import adopt, pause, resume, sweep
 from agent.cli.plan import plan
@@ -23,7 +24,21 @@ def root() -> None:
     """Node autoscaling for self-managed kubeadm clusters on EC2."""
 
 
-for command in (run, plan, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep):
+for command in (
+    run,
+    plan,
+    explain,
+    check,
+    install,
+    uninstall,
+    credentials,
+    token,
+    userdata,
+    pause,
+    resume,
+    adopt,
+    sweep,
+):
     root.add_command(command)
 
 

@@ -122,9 +122,10 @@ def limits(world: World, case: Case, launches: Iterable[Json]) -> Iterator[str]:
             if own and used.get(resource) and used[resource] + held.get(resource, Fraction(0)) > limit:
                 yield f"NodePool {name} would have more {resource} than its limit"
     settings = case.settings
-    if listed and len(world.claims) + len(listed) > int(settings.get("maxNodes", 100)):
+    # Brakes that nobody set do not hold in a what-if.
+    if listed and "maxNodes" in settings and len(world.claims) + len(listed) > int(settings["maxNodes"]):
         yield "more nodes than maxNodes"
-    if len(listed) > int(settings.get("launchesPerMinute", 20)):
+    if "launchesPerMinute" in settings and len(listed) > int(settings["launchesPerMinute"]):
         yield "more launches than launchesPerMinute"
     most = settings.get("maxPricePerHour")
     if most is not None and listed and case.plan["pricePerHour"]["after"] > float(most):
