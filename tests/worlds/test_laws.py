@@ -17,9 +17,7 @@ BRAKES: tuple[Json, ...] = ({}, {}, {"maxNodes": 2}, {"launchesPerMinute": 1}, {
 worlds = st.randoms(use_true_random=False).map(make)
 seeds = st.integers(0, 10**9).map(seeded)
 """Drawn blindly: worlds as large as they come, where the ones of ``worlds`` shrink."""
-law = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+law = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def outcome(plan: Json) -> tuple[Any, Any]:
