@@ -2,13 +2,14 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from agent.cli import whatif
 from agent.cli.whatif import Question
 from agent.model.plan import Plan, Snapshot
-from agent.report import plan_json, plan_text
+from agent.report import plan_json, plan_text, saved
 
 SOMETHING_TO_DO = 2
 EXAMPLES = """\b
@@ -24,16 +25,26 @@ Examples:
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--what", type=click.Choice(["provision", "disrupt", "all"]), default="all", show_default=True)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
-def plan(*, question: Question, output: str, what: str, detailed_exitcode: bool) -> None:
+@click.option("--save", metavar="FILE", help="Write what was planned from, for a bug report; see --snapshot.")
+def plan(*, question: Question, output: str, what: str, detailed_exitcode: bool, save: str | None) -> None:
     """Say what one cycle would launch and disrupt, where pods would go, and why others get no node.
 
     Exit codes: 0; with --detailed-exitcode 0 nothing to do, 2 something to do; 1 faults, 64 wrong usage.
     """
     found = whatif.answer(question, provision=what != "disrupt", disrupt=what != "provision")
+    if save is not None:
+        _save(found.snapshot, save)
     whatif.notes(found)
     _show(found.snapshot, found.plan, output)
     if detailed_exitcode and (found.plan.launches or plan_json.disruptions(found.plan)):
         raise click.exceptions.Exit(SOMETHING_TO_DO)
+
+
+def _save(snapshot: Snapshot, file: str) -> None:
+    try:
+        Path(file).write_bytes(saved.encode(snapshot))
+    except OSError as error:
+        raise click.ClickException(f"{file}: cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
 def _show(snapshot: Snapshot, decided: Plan, output: str) -> None:

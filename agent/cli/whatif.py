@@ -26,7 +26,7 @@ from agent.model.ec2 import InstanceType, NodeClass
 from agent.model.kubernetes import Meta
 from agent.model.names import ClassName
 from agent.model.plan import Cluster, Limits, Plan, Snapshot
-from agent.report import plan_notes
+from agent.report import plan_notes, saved
 from agent.settings import DEFAULT_PATH, Settings, SettingsError, defaults, load, override
 
 NO_BRAKE = 1_000_000_000
@@ -46,6 +46,8 @@ class Question(msgspec.Struct, frozen=True):
     settings: tuple[str, ...]
     """KEY=VALUE."""
     kubeconfig: str | None
+    snapshot: str | None
+    """A saved snapshot instead of all of the above."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -53,7 +55,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     snapshot: Snapshot
     plan: Plan
-    settings: Settings
+    brakes: Limits
+    """Those that the daemon would have."""
     provided: Shipped | None
 
 
@@ -99,6 +102,9 @@ def options(command: F) -> F:
                 help="Set a field of the settings file.",
             ),
             kubeconfig_option,
+            click.option(
+                "--snapshot", metavar="FILE", help="Decide again from a snapshot that `joinery plan --save` wrote."
+            ),
         )
     ):
         asked = option(asked)
@@ -115,6 +121,8 @@ def _valid(_context: click.Context, _parameter: click.Parameter, assignments: tu
 
 def answer(question: Question, *, provision: bool = True, disrupt: bool = True) -> Answer:
     """Read everything and decide; every fault of the input is said before it ends with 1."""
+    if question.snapshot is not None:
+        return _replayed(question, question.snapshot)
     settings = _settings(question)
     documents, faults = _documents(question)
     read, types = _read(documents, faults, question.catalog)
@@ -127,17 +135,34 @@ def answer(question: Question, *, provision: bool = True, disrupt: bool = True) 
             snapshot, limits=msgspec.structs.replace(settings.limits, node_name="private-dns")
         )
     snapshot = msgspec.structs.replace(snapshot, provision=provision, disrupt=disrupt)
+    return Answer(snapshot, _decided(snapshot), settings.limits, provided if types is None else None)
+
+
+def _decided(snapshot: Snapshot) -> Plan:
     try:
-        plan = decide(snapshot)
+        return decide(snapshot)
     except PlanInvalid as error:
         raise click.ClickException(f"the plan contradicts itself, which is a fault of Joinery: {error}") from error
-    return Answer(snapshot, plan, settings, provided if types is None else None)
+
+
+def _replayed(question: Question, file: str) -> Answer:
+    """The decision of a saved snapshot, made again as it was: nothing of it can be set."""
+    given = {"-f": question.files, "--catalog": question.catalog, "--now": question.now, "--set": question.settings}
+    if also := [option for option, value in given.items() if value]:
+        raise click.UsageError(f"--snapshot holds everything already; leave out {', '.join(also)}")
+    try:
+        snapshot = saved.decode(Path(file).read_bytes())
+    except OSError as error:
+        raise click.ClickException(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except saved.Unreadable as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    return Answer(snapshot, _decided(snapshot), snapshot.limits, None)
 
 
 def notes(found: Answer) -> None:
     """Say beside the answer whose prices it counts with, and what it leaves out."""
     prices = plan_notes.prices(found.provided) if found.provided is not None else ()
-    say([*prices, *plan_notes.notes(found.snapshot, found.plan, found.settings.limits)])
+    say([*prices, *plan_notes.notes(found.snapshot, found.plan, found.brakes)])
 
 
 def _settings(question: Question) -> Settings:
