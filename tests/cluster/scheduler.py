@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import yaml
 
 from tests.checker.binding import Cluster
 from tests.checker.quantities import Amounts
+from tests.checker.volumes import claim_names
 from tests.checker.worlds import HOSTNAME, Where, key
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import ClusterError, wait_until
@@ -27,8 +28,6 @@ HOST = "127.0.0.5"
 PATIENCE = 20.0
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 PROBE = {"key": "joinery.test/probe", "effect": "NoSchedule"}
-MINE = "joinery.test/pod"
-"""On a pod: the name that the world has for it."""
 CONTROLLERS = "--controllers=-node-lifecycle-controller,-taint-eviction-controller"
 """Nodes without a kubelet would be found dead after 40 seconds."""
 
@@ -79,19 +78,18 @@ class Stage:
         overhead = {"overhead": {"podFixed": objects.OVERHEAD}}
         self._create("/apis/node.k8s.io/v1/runtimeclasses", runtime | overhead)
         self._create("/apis/storage.k8s.io/v1/storageclasses", objects.storage_class())
-        for name in (*objects.NAMESPACES, "default"):
+        for name in objects.NAMESPACES:
             account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
             wait_until(f"service account of {name}", lambda path=account: self.api.api("GET", path)[0] == 200)  # type: ignore[misc]
 
-    def play(self, cluster: Cluster, wanted: Iterable[tuple[Json, Where]], volumes: Iterable[Json]) -> list[str]:
+    def play(self, cluster: Cluster, wanted: Sequence[tuple[Json, Where]], volumes: Iterable[Json] = ()) -> list[str]:
         """Pods that the scheduler binds elsewhere than wanted, or not at all, each with a sentence."""
         self._number += 1
         names = {where: f"w{self._number}-{host.name}" for where, host in cluster.hosts.items()}
-        for one in volumes:
-            self._volume(one)
+        mounted = self._mount([*wanted, *cluster.bound], cluster, {v["metadata"]["name"]: v for v in volumes})
         for where, host in cluster.hosts.items():
             self._create("/api/v1/nodes", _node(names[where], dict(host.labels), host.taints, dict(host.room)))
-        self._look_around()
+        self._look_around(mounts=mounted)
         for pod, where in cluster.bound:
             self._pod(pod, names[where], None)
         expected = {}
@@ -102,13 +100,43 @@ class Stage:
         self._clear()
         return found
 
-    def _look_around(self) -> None:
-        """Wait until the scheduler has seen the last node: it sees them in the order in which they were made."""
+    def _mount(self, pods: Iterable[tuple[Json, Where]], cluster: Cluster, volumes: Mapping[str, Json]) -> bool:
+        """Make the claims of pods, all bound: those that are still to be bound, in the zone where the pod will be."""
+        made = []
+        for pod, where in pods:
+            for name in claim_names(pod):
+                zone = cluster.hosts[where].labels[objects.ZONE]
+                volume = volumes.get(name) or objects.volume(name, zone)
+                made.append(self._volume(name, volume["spec"]["nodeAffinity"]))
+        if made:
+            made.append(self._volume("probe", None))
+        for path in made:
+            wait_until(
+                f"{path} to be bound",
+                lambda path=path: self.api.api("GET", path)[1]["status"].get("phase") == "Bound",  # type: ignore[misc]
+                timeout=PATIENCE,
+            )
+        return bool(made)
+
+    def _volume(self, name: str, affinity: Json | None) -> str:
+        """A volume and its claim under names of this world's own; the claim's path."""
+        own, path = f"w{self._number}-{name}", "/api/v1/namespaces/shop/persistentvolumeclaims"
+        volume, claim = objects.volume(own, ""), objects.volume_claim(own, own)
+        volume["spec"]["nodeAffinity"] = affinity
+        for where, one in (("/api/v1/persistentvolumes", volume), (path, claim)):
+            self._create(where, {"metadata": {"name": own}, "spec": one["spec"]})
+        return f"{path}/{own}"
+
+    def _look_around(self, *, mounts: bool) -> None:
+        """Wait until the scheduler has seen the last node and volume: it sees them in the order they were made in."""
         name = f"probe-{self._number}"
-        self._create("/api/v1/nodes", _node(name, {"joinery.test/probe": name}, (PROBE,), {}) | {})
+        self._create("/api/v1/nodes", _node(name, {"joinery.test/probe": name}, (PROBE,), {}))
         spec = objects.containers({}) | {"nodeSelector": {"joinery.test/probe": name}, "tolerations": [PROBE]}
-        self._create("/api/v1/namespaces/default/pods", _plain(name, spec, {}))
-        path = f"/api/v1/namespaces/default/pods/{name}"
+        if mounts:
+            source = {"persistentVolumeClaim": {"claimName": f"w{self._number}-probe"}}
+            spec["volumes"] = [{"name": "data", **source}]
+        self._create("/api/v1/namespaces/shop/pods", _plain(name, spec, {}))
+        path = f"/api/v1/namespaces/shop/pods/{name}"
         wait_until(
             f"the scheduler to see {name}",
             lambda: bool(self.api.api("GET", path)[1]["spec"].get("nodeName")),
@@ -124,23 +152,12 @@ class Stage:
             preference = {"matchExpressions": [{"key": HOSTNAME, "operator": "In", "values": [host]}]}
             own = spec.setdefault("affinity", {}).setdefault("nodeAffinity", {})
             own[PREFERRED] = [{"weight": 100, "preference": preference}]
+        for volume in spec.get("volumes") or ():
+            volume["persistentVolumeClaim"]["claimName"] = (
+                f"w{self._number}-{volume['persistentVolumeClaim']['claimName']}"
+            )
         body = _plain(meta["name"], spec, meta.get("labels") or {})
         self._create(f"/api/v1/namespaces/{meta['namespace']}/pods", body)
-
-    def _volume(self, one: Json) -> None:
-        """Only volumes that are bound: what is unbound has no controller here that would make it."""
-        meta = {k: v for k, v in one["metadata"].items() if k in {"name", "namespace"}}
-        body = {k: v for k, v in one.items() if k != "status"} | {"metadata": meta}
-        if one["kind"] == "PersistentVolume":
-            self._create("/api/v1/persistentvolumes", body)
-        else:
-            path = f"/api/v1/namespaces/{meta['namespace']}/persistentvolumeclaims"
-            self._create(path, body)
-            wait_until(
-                f"claim {meta['name']} to be bound",
-                lambda: self.api.api("GET", f"{path}/{meta['name']}")[1]["status"].get("phase") == "Bound",
-                timeout=PATIENCE,
-            )
 
     def _verdicts(self, expected: dict[str, str]) -> list[str]:
         deadline = time.monotonic() + PATIENCE
@@ -161,9 +178,10 @@ class Stage:
 
     def _clear(self) -> None:
         at_once = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-        for name in (*objects.NAMESPACES, "default"):
+        for name in objects.NAMESPACES:
             self.api.api("DELETE", f"/api/v1/namespaces/{name}/pods", at_once)
-            self.api.api("DELETE", f"/api/v1/namespaces/{name}/persistentvolumeclaims", at_once)
+        # They go in their own time: no other world has volumes of these names.
+        self.api.api("DELETE", "/api/v1/namespaces/shop/persistentvolumeclaims", at_once)
         self.api.api("DELETE", "/api/v1/persistentvolumes", at_once)
         self.api.api("DELETE", "/api/v1/nodes", at_once)
         for path in ("/api/v1/nodes", *(f"/api/v1/namespaces/{n}/pods" for n in objects.NAMESPACES)):

@@ -36,9 +36,9 @@ def test_every_plan_may_be_carried_out(world: World, brakes: Json) -> None:
 
 
 @law
-@given(seeds, st.randoms(use_true_random=False))
-def test_the_order_of_the_objects_means_nothing(world: World, draw: random.Random) -> None:
-    listed = list(world.objects)
+@given(seeds, st.integers(0, 1000))
+def test_the_order_of_the_objects_means_nothing(world: World, seed: int) -> None:
+    draw, listed = random.Random(seed), list(world.objects)
     draw.shuffle(listed)
     types = list(world.catalogue["instanceTypes"])
     draw.shuffle(types)
