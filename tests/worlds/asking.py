@@ -193,6 +193,24 @@ def _domains(draw: random.Random, spec: Json, labels: Mapping[str, str]) -> None
     spec["topologySpreadConstraints"] = [rule | {"labelSelector": {"matchLabels": {"app": labels["app"]}}}]
 
 
+def _preferences(draw: random.Random, spec: Json, labels: Mapping[str, str]) -> None:
+    """What a pod would like, and what no plan may refuse it for."""
+    if draw.randint(0, 3):
+        return
+    weight, like = draw.choice((1, 50, 100)), {"matchLabels": {"app": draw.choice((labels["app"], "b"))}}
+    way = draw.randint(0, 3)
+    if way == 0:
+        entry = {"key": ZONE, "operator": "In", "values": [draw.choice(ZONES)]}
+        _affinity(spec, "nodeAffinity")[PREFERRED] = [{"weight": weight, "preference": {"matchExpressions": [entry]}}]
+    elif way == 1:
+        rule = {"topologyKey": draw.choice((ZONE, HOSTNAME)), "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
+        spec.setdefault("topologySpreadConstraints", []).append(rule | {"labelSelector": like})
+    else:
+        term = {"topologyKey": draw.choice((ZONE, HOSTNAME)), "labelSelector": like}
+        kind = "podAffinity" if way == 2 else "podAntiAffinity"
+        _affinity(spec, kind)[PREFERRED] = [{"weight": weight, "podAffinityTerm": term}]
+
+
 def _affinity(spec: Json, kind: str) -> Json:
     found: Json = spec.setdefault("affinity", {}).setdefault(kind, {})
     return found
@@ -215,4 +233,5 @@ ASKING: dict[str, Callable[[random.Random, Json, Mapping[str, str]], None]] = {
     "pod-affinity": _pod_affinity,
     "anti-affinity": _anti_affinity,
     "ports": _ports,
+    "preferences": _preferences,
 }

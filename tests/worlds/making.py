@@ -14,13 +14,16 @@ from tests.worlds.objects import ARCH, CAPACITY_TYPE, NAMESPACES, TYPE, ZONE, ZO
 
 Json = dict[str, Any]
 T = TypeVar("T")
-PLAIN = frozenset({"selectors", "affinity", "taints", "sizes", "daemons", "limits", "nodes", "claims", "weights"})
+PLAIN = frozenset(
+    {"selectors", "affinity", "taints", "sizes", "daemons", "limits", "nodes", "claims", "weights", "preferences"}
+)
 TOPOLOGY = frozenset({"spread", "pod-affinity", "anti-affinity", "ports", "domains"})
 EVERYTHING = PLAIN | TOPOLOGY | {"volumes"}
 SUPPORTED = PLAIN
 """What plans honour at present; constraints outside it are not drawn."""
 TEAM, SIZE = "example.com/team", "example.com/size"
 TAINT = {"key": "workload", "value": "ai", "effect": "NoSchedule"}
+UNLOVED = {"key": "old", "effect": "PreferNoSchedule"}
 BOOTING = {"key": "example.com/agent-not-ready", "effect": "NoSchedule"}
 
 
@@ -76,7 +79,12 @@ def _type(draw: random.Random, number: int) -> Json:
                 offerings.append(offer)
     requirements: list[Json] = [
         {"key": ARCH, "operator": "In", "values": [arch]},
-        {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]},
+        # Of some types a label is open until something asks for it.
+        {
+            "key": "kubernetes.io/os",
+            "operator": "In",
+            "values": draw.choice((["linux"], ["linux"], ["linux", "windows"])),
+        },
     ]
     if draw.randint(0, 2):
         requirements.append({"key": SIZE, "operator": "In", "values": [str(cpu)]})
@@ -107,9 +115,11 @@ def _pool(draw: random.Random, number: int, features: frozenset[str]) -> Json:
         requirements.append({"key": TEAM, "operator": "In", "values": ["blue", "red"]})
     if draw.randint(0, 4) == 0:
         requirements.append({"key": SIZE, "operator": "Gt", "values": ["2"]})
+    if draw.randint(0, 5) == 0:
+        requirements.append({"key": TYPE, "operator": "Exists", "minValues": 2})
     template: Json = {"requirements": requirements}
     if "taints" in features and number and draw.randint(0, 1):
-        template["taints"] = [TAINT]
+        template["taints"] = [draw.choice((TAINT, TAINT, UNLOVED))]
     if "taints" in features and draw.randint(0, 2) == 0:
         template["startupTaints"] = [BOOTING]
     spec: Json = {}

@@ -20,14 +20,6 @@ seeds = st.integers(0, 10**9).map(seeded)
 law = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-def outcome(plan: Json) -> tuple[Any, Any]:
-    """What is bought, and the verdict on every pod; the numbers of launches are only names."""
-    bought = {a["id"]: a for a in plan["actions"] if a["action"] == "launch"}
-    place = {pod: bought[d["launch"]]["pods"] if "launch" in d else d for pod, d in plan["placements"].items()}
-    launches = sorted(((a["pods"], a["instanceTypes"], a["price"]) for a in bought.values()), key=repr)
-    return launches, (place, plan["unschedulable"])
-
-
 @law
 @given(st.one_of(worlds, seeds), st.sampled_from(BRAKES))
 def test_every_plan_may_be_carried_out(world: World, brakes: Json) -> None:
@@ -67,13 +59,23 @@ def test_a_pool_that_nobody_may_use_buys_nothing_and_changes_no_purchase(world: 
     assert (with_it["actions"], with_it["placements"]) == (without["actions"], without["placements"])
 
 
+def bought_again(found: Case, again: Json) -> list[str]:
+    """Pods that a second plan buys for although it need not.
+
+    A launch counts as the largest type that it may become. Once it is known, limits may allow what they did not.
+    """
+    pods = [pod for a in again["actions"] if a["action"] == "launch" for pod in a["pods"]]
+    limited = any(o["kind"] == "NodePool" and o["spec"].get("limits") for o in found.objects)
+    return [pod for pod in pods if not limited or pod in found.plan["placements"]]
+
+
 @law
 @given(seeds)
 def test_once_a_plan_is_carried_out_there_is_nothing_left_to_launch(world: World) -> None:
     found = case(world, what="provision")
     again = planned(after(found), world.catalogue, what="provision")
     # A claim that was in flight stays so, and a node whose zone is known now may have a DaemonSet less than feared.
-    assert again["actions"] == []
+    assert bought_again(found, again) == []
     assert {p for p, d in found.plan["placements"].items() if "nodeClaim" in d} <= set(again["placements"])
     assert {u["pod"] for u in again["unschedulable"]} <= {u["pod"] for u in found.plan["unschedulable"]}
 
@@ -84,6 +86,6 @@ def test_what_is_on_its_way_is_not_bought_again(world: World) -> None:
     found = case(world, what="provision")
     listed = after(found, joined=False)
     again = planned(listed, world.catalogue, what="provision")
-    assert again["actions"] == []
+    assert bought_again(found, again) == []
     assert set(again["placements"]) >= set(found.plan["placements"])
     assert faults(Case(listed, world.catalogue, again, {}, "provision")) == []
