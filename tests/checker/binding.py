@@ -216,9 +216,10 @@ class _Search:
         return False
 
     def _next(self, counts: list[int]) -> Iterable[int]:
-        """Groups with the fewest pods bound first, which keeps a spread even; those without rules of their own last."""
+        """Who wants company first, since the first of a group may found it; then an even spread; the carefree last."""
         waiting = [n for n, group in enumerate(self.groups) if counts[n] < len(group)]
-        return sorted(waiting, key=lambda n: (not carries(self.groups[n][0][0]), counts[n], n))
+        pods = {n: self.groups[n][0][0] for n in waiting}
+        return sorted(waiting, key=lambda n: (not terms(pods[n], "podAffinity"), not carries(pods[n]), counts[n], n))
 
     def _bind(self, counts: list[int], number: int, pod: Json, where: Where) -> None:
         self.cluster.bound.append((pod, where))
