@@ -6,6 +6,7 @@ import click
 
 from agent import __version__
 from agent.cli.check import check
+from agent.cli.explain import explain
 from agent.cli.install import credentials, install, uninstall
 from agent.cli.operate import adopt, pause, resume, sweep
 from agent.cli.plan import plan
@@ -25,7 +26,7 @@ def root() -> None:
 
 
 for command in (
-    *(run, plan, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep),
+    *(run, plan, explain, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep),
     *(sandbox, demo),
 ):
     root.add_command(command)

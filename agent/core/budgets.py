@@ -4,10 +4,13 @@ The smallest budget that is open now counts. Percentages round up; schedules are
 unless the pool's annotation joinery.sh/time-zone names a zone. A schedule that cannot be read closes the pool.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from cronsim import CronSim, CronSimError
 
 from agent.model import names
@@ -27,6 +30,8 @@ FIELDS: Final = 5
 UNLIMITED: Final = 1 << 30
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 """A schedule that hits no day of any year."""
+_MOST_HITS: Final = 500
+"""A window of more hits than this counts as one without a beginning or an end."""
 
 
 def allowed_disruptions(pool: NodePool, reason: str, now: datetime, total: int, going: int) -> tuple[int, str]:
@@ -83,8 +88,57 @@ def next_change(pool: NodePool, now: datetime) -> datetime | None:
     return min(times, default=None)
 
 
+class Window(msgspec.Struct, frozen=True):
+    """A time during which the windows of a budget's schedule follow each other without a break."""
+
+    starts: datetime | None
+    """None: longer ago than was looked."""
+    ends: datetime | None
+    """None: later than was looked."""
+    hits: int = 1
+    """How many hits of the schedule it is made of."""
+
+
+def windows(budget: Budget, now: datetime, time_zone: str = "", count: int = 3) -> tuple[Window, ...] | None:
+    """The window that is open now, if one is, and those that follow, at most ``count``; None: it cannot be read.
+
+    A hit of the schedule that comes before the window of the last one has closed prolongs it, which surprises people:
+    ``0 9-17 * * mon-fri`` for 8 h blocks from 09:00 to 01:00.
+    """
+    if budget.schedule is None:
+        return ()
+    length = timedelta(seconds=budget.duration_seconds or 0)
+    past, future = _hits(budget, now, time_zone), _hits(budget, now, time_zone, later=True)
+    if past is None or future is None:
+        return None
+    before: list[datetime] = []
+    for hit in islice(past, _MOST_HITS):
+        if hit + length < (before[-1] if before else now):
+            break
+        before.append(hit)
+    found: list[Window] = []
+    for hit in chain(reversed(before), future):
+        last = found[-1] if found else None
+        if last is None or last.ends is None or hit > last.ends:
+            if len(found) == count:
+                break
+            found.append(Window(hit if len(before) < _MOST_HITS else None, hit + length))
+        elif last.hits < _MOST_HITS:
+            found[-1] = Window(last.starts, hit + length, last.hits + 1)
+        else:
+            found[-1] = Window(last.starts, None, last.hits)
+            break
+    return tuple(window for window in found if window.ends is None or window.ends > now)
+
+
 def _hit(budget: Budget, now: datetime, time_zone: str, *, later: bool = False) -> datetime | None:
     """The last hit of the schedule, this very second included, or the next; None when it cannot be read."""
+    hits = _hits(budget, now, time_zone, later=later)
+    return None if hits is None else next(hits, _NEVER)
+
+
+def _hits(budget: Budget, now: datetime, time_zone: str, *, later: bool = False) -> Iterator[datetime] | None:
+    """Hits of the schedule backwards from now, this very second included, or forwards; None: it cannot be read."""
     try:
         zone = ZoneInfo(time_zone) if time_zone else UTC
         text = _MACROS.get(budget.schedule or "", budget.schedule or "").replace("?", "*")
@@ -93,10 +147,10 @@ def _hit(budget: Budget, now: datetime, time_zone: str, *, later: bool = False) 
         # cronsim looks strictly before its start, or after it; fractions of a second would confuse it.
         whole = now.replace(microsecond=0)
         start = whole if later else whole + timedelta(seconds=1)
-        found = next(CronSim(text, start.astimezone(zone), reverse=not later), None)
+        found = CronSim(text, start.astimezone(zone), reverse=not later)
     except (CronSimError, ZoneInfoNotFoundError, ValueError):
         return None
-    return found.astimezone(UTC) if found is not None else _NEVER
+    return (hit.astimezone(UTC) for hit in found)
 
 
 def _count(nodes: str, total: int) -> int:

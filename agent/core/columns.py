@@ -89,12 +89,13 @@ class ColumnLabels:
             if key == kind:
                 return union(mask for value, mask in table.items() if values.allows(value))
         base = self.template.base.by_key.get(key)
-        if key not in self.by_key:
+        # A label that some type of the class decides is decided, even if limits have left none that has it.
+        if key not in self.by_key and key not in self.template.mentioned:
             fits = values.absent if base is None else base.intersects(values)
             return self.every if fits else 0
         wanted = values if base is None else values & base
-        found = union(mask for known, mask in self.by_key[key] if known.intersects(wanted))
-        silent = self.every & ~self.mentioned[key]
+        found = union(mask for known, mask in self.by_key.get(key, ()) if known.intersects(wanted))
+        silent = self.every & ~self.mentioned.get(key, 0)
         if key in self.template.labels:
             return found | (silent if values.allows(self.template.labels[key]) else 0)
         return found | (silent if wanted.absent else 0)

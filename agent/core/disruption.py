@@ -55,11 +55,11 @@ def empty_nodes(world: World, occupied: frozenset[str]) -> Found:
     blocked: list[Blocked] = []
     times: list[datetime] = []
     spent: defaultdict[PoolName, int] = defaultdict(int)
-    counts = _counts(world)
+    totals = counts(world)
     for claim, node, pool in sorted(_empty(world, occupied), key=lambda e: (e[2].name, e[0].meta.name)):
         hold = _held(world, claim, node, pool)
         if hold is None:
-            hold = _over_budget(world, pool, counts.get(pool.name, (0, 0)), spent[pool.name])
+            hold = _over_budget(world, pool, totals.get(pool.name, (0, 0)), spent[pool.name])
         if hold is not None:
             blocked.append(Blocked(node.name, "Empty", hold.blocker, hold.message))
             times += [hold.until] if hold.until is not None else []
@@ -116,15 +116,15 @@ def _idle_since(claim: NodeClaim) -> datetime | None:
     return max((t for t in times if t is not None), default=None)
 
 
-def _counts(world: World) -> dict[PoolName, tuple[int, int]]:
+def counts(world: World) -> dict[PoolName, tuple[int, int]]:
     """Per pool: its initialised nodes, and those of them that are on their way out or not Ready (rule 21.3)."""
-    counts: dict[PoolName, tuple[int, int]] = {}
+    found: dict[PoolName, tuple[int, int]] = {}
     for claim in world.snapshot.claims:
         if claim.pool is None or not claim.is_true("Initialized") or claim.is_true("InstanceTerminating"):
             continue
-        total, going = counts.get(claim.pool, (0, 0))
-        counts[claim.pool] = (total + 1, going + _is_going(world, claim))
-    return counts
+        total, going = found.get(claim.pool, (0, 0))
+        found[claim.pool] = (total + 1, going + _is_going(world, claim))
+    return found
 
 
 def _is_going(world: World, claim: NodeClaim) -> bool:

@@ -1,6 +1,7 @@
 """Why a pool does not serve a pod: the constraint, or the pair of them, that leaves no instance type, with counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from agent.core.buying import Buying
 from agent.core.columns import union
@@ -104,36 +105,63 @@ def _too_uniform(space: Space, number: int, serving: int) -> str | None:
     )
 
 
+class _Step(NamedTuple):
+    """One constraint, and the columns of the pool that satisfy it alone."""
+
+    text: str
+    mask: int
+    dimension: int | None = None
+    """Of a resource: its place among the dimensions."""
+    key: str = ""
+    """Of a label."""
+
+
 def _narrowing(space: Space, members: int, total: int, asked: Requirements, shape: Shape) -> str | None:
     """The chain of constraints with what each leaves, to the one that leaves nothing; None: something is left."""
     chain = [f"{total} types"]
+    if space.types(members) < total:
+        chain.append(f"{space.types(members)} of the pool")
     left = members
-    if space.types(left) < total:
-        chain.append(f"{space.types(left)} of the pool")
-    for key, values in asked:
-        fewer = space.select(Requirements({key: values}), left)
+    passed: list[_Step] = []
+    for step in _steps(space, members, asked, shape):
+        fewer = left & step.mask
         if fewer != left:
-            written = " and ".join(_text(r) for r in values.requirements(key)) or f"without {key}"
-            chain.append(f"{space.types(fewer)} with {written}")
+            chain.append(f"{space.types(fewer)} with {step.text}")
         if not fewer:
-            return " → ".join(chain) + f"; drop it from the pod, or let the NodePool have nodes with {key}"
+            return " → ".join(chain) + "; " + _advice(space, left, step, _partner(step, passed))
         left = fewer
-    return _by_size(space, left, chain, shape)
+        passed.append(step)
+    return None
 
 
-def _by_size(space: Space, left: int, chain: list[str], shape: Shape) -> str | None:
+def _steps(space: Space, members: int, asked: Requirements, shape: Shape) -> Iterator[_Step]:
+    """Labels as asked, then amounts."""
+    for key, values in asked:
+        written = " and ".join(_text(r) for r in values.requirements(key)) or f"without {key}"
+        yield _Step(written, space.select(Requirements({key: values}), members), key=key)
     amounts = space.vector(shape.requests)
     for dimension, (name, amount) in enumerate(zip(space.dimensions, amounts, strict=True)):
-        if amount <= 0:
-            continue
-        fewer = left & space.fits_one(dimension, amount)
-        if fewer != left:
-            chain.append(f"{space.types(fewer)} with {name} ≥ {format_amount(name, amount)} free for pods")
-        if not fewer:
-            most = format_amount(name, max(space.nets[i][dimension] for i in bits(left)))
-            return " → ".join(chain) + f"; the most that these have is {most}: ask for less, or allow larger types"
-        left = fewer
-    return None
+        if amount > 0:
+            text = f"{name} ≥ {format_amount(name, amount)} free for pods"
+            yield _Step(text, members & space.fits_one(dimension, amount), dimension)
+
+
+def _partner(step: _Step, passed: Sequence[_Step]) -> _Step | None:
+    """The one earlier constraint that alone is at odds with this one, if each of the two leaves something."""
+    return next((other for other in passed if step.mask and not other.mask & step.mask), None)
+
+
+def _advice(space: Space, left: int, step: _Step, partner: _Step | None) -> str:
+    """What to change: the constraint that leaves nothing, or either of the pair that does together."""
+    if step.dimension is None:
+        if partner is not None:
+            return f"no type has both {partner.text} and {step.text}; drop one of them from the pod"
+        return f"drop it from the pod, or let the NodePool have nodes with {step.key}"
+    name, among = space.dimensions[step.dimension], left if partner is None else partner.mask
+    most = format_amount(name, max(space.nets[i][step.dimension] for i in bits(among)))
+    if partner is not None:
+        return f"those with {partner.text} have at most {most}: ask for less, or drop {partner.text}"
+    return f"the most that these have is {most}: ask for less, or allow larger types"
 
 
 def _text(requirement: Requirement) -> str:

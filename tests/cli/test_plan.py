@@ -143,7 +143,6 @@ def test_the_detailed_exit_code_tells_nothing_something_and_error(arguments: lis
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "'-f'"),
         (["--set", "nonsense=1"], "--set: nonsense: unknown field"),
         (["--set", "maxNode=1"], "did you mean maxNodes?"),
         (["--set", "preferencePolicy=Perhaps"], "unknown preferencePolicy"),
@@ -155,8 +154,9 @@ def test_the_detailed_exit_code_tells_nothing_something_and_error(arguments: lis
     ],
 )
 def test_wrong_usage_ends_with_64_and_says_what(arguments: list[str], words: str) -> None:
-    given = arguments and [*WORKERS, *arguments]
-    done = subprocess.run([sys.executable, "-m", "agent", "plan", *given], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "plan", *WORKERS, *arguments], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (64, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -27,7 +27,7 @@ PAGES = pages()
 README = Page(ROOT / "README.md")
 INDEX = Page(ROOT / "docs/README.md")
 SECURITY = Page(ROOT / "docs/security.md")
-NEEDS_ONLY_PYTHON = {"", "plan", "check", "userdata render", "sandbox", "demo"}
+NEEDS_ONLY_PYTHON = {"", "plan", "explain", "check", "userdata render", "sandbox", "demo"}
 """Commands that the tests of this file, and of tests/sim for the last two, run as shown or as described."""
 CHECKED_FOR_US = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
 """Rights that EC2 asks for when it carries out CreateFleet and CreateLaunchTemplate; no call of ours has their name."""
@@ -211,7 +211,8 @@ def test_the_commands_that_need_only_python_run_without_cluster_and_aws(tmp_path
     facts.write_text(FACTS.text())
     example = str(ROOT / "examples/worker-scalable.yaml")
     rendering = ["userdata", "render", "-f", example, "--facts", str(facts), "--settings", str(tmp_path / "none")]
-    for command in (["--help"], ["--version"], ["check", "-f", example], rendering):
+    explaining = ["explain", "nodepool/worker-scalable", "-f", example]
+    for command in (["--help"], ["--version"], ["check", "-f", example], explaining, rendering):
         assert CliRunner().invoke(root, command).exit_code == 0, command
 
 

@@ -1,0 +1,38 @@
+"""The objects of a running cluster as if they had been given in a file: what ``kubectl get -o yaml`` would print."""
+
+from typing import Final
+
+from agent.kube import paths
+from agent.kube.api import KubeApi
+from agent.kube.kinds import items
+from agent.manifests import Document
+
+SOURCE: Final = "cluster"
+_READ: Final = (
+    ("v1", "Namespace", paths.namespaces()),
+    ("v1", "Node", paths.nodes()),
+    ("v1", "Pod", paths.pods()),
+    ("apps/v1", "DaemonSet", paths.daemonsets()),
+    ("policy/v1", "PodDisruptionBudget", paths.pdbs()),
+    ("storage.k8s.io/v1", "VolumeAttachment", paths.volume_attachments()),
+    ("karpenter.sh/v1", "NodePool", paths.node_pools()),
+    ("karpenter.sh/v1", "NodeClaim", paths.node_claims()),
+    ("karpenter.k8s.aws/v1", "EC2NodeClass", paths.node_classes()),
+)
+"""apiVersion, kind and collection of everything that a plan is made from."""
+
+
+def live_documents(api: KubeApi) -> tuple[Document, ...]:
+    """Everything that a plan is made from. A kind that the server does not know has no objects.
+
+    Raises:
+        KubeError: the server cannot be read.
+    """
+    found = []
+    for version, kind, path in _READ:
+        group = version.partition("/")[0] if "/" in version else ""
+        for item in items(api, path):
+            # Items of a list do not say what they are.
+            obj = {**item, "apiVersion": version, "kind": kind}
+            found.append(Document(SOURCE, kind, group, str(obj["metadata"].get("name", "")), obj))
+    return tuple(found)

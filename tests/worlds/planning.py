@@ -1,0 +1,89 @@
+"""`joinery plan` of a world, in this process, and the world that its plan would make."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.checker import Case
+from tests.checker.quantities import amounts
+from tests.checker.worlds import JOINED
+from tests.checker.worlds import World as Indexed
+from tests.report.plans import run, written
+from tests.worlds import World, objects
+from tests.worlds.objects import CAPACITY_TYPE, NOW, ZONE
+
+Json = dict[str, Any]
+
+
+def planned(
+    listed: Sequence[Json], catalogue: Json, settings: Mapping[str, Any] | None = None, what: str = "all"
+) -> Json:
+    """The plan as JSON. It must be planned without any complaint about the objects."""
+    flags = [part for name, value in (settings or {}).items() for part in ("--set", f"{name}={value}")]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        items = {"apiVersion": "v1", "kind": "List", "items": list(listed)}
+        files = ["-f", written(place, "objects.json", items), "--catalog", written(place, "catalog.json", catalogue)]
+        done = run(*files, "-o", "json", "--now", NOW, "--what", what, *flags)
+    assert done.exit_code == 0, done.stderr
+    body: Json = json.loads(done.stdout)
+    return body
+
+
+def case(world: World, settings: Mapping[str, Any] | None = None, what: str = "all") -> Case:
+    """The world with its plan."""
+    plan = planned(world.objects, world.catalogue, settings, what)
+    return Case(world.objects, world.catalogue, plan, settings or {}, what)
+
+
+def after(found: Case, *, joined: bool = True) -> list[Json]:
+    """The objects once the plan's launches are made: with their nodes and pods, or as claims still on their way."""
+    world = Indexed(found.objects, found.catalogue)
+    listed = copy.deepcopy(list(found.objects))
+    hosts: dict[str, str] = {}
+    for launch in found.plan["actions"]:
+        if launch["action"] == "launch":
+            made = launched(world, launch, joined=joined)
+            hosts[str(launch["id"])] = made[-1]["metadata"]["name"]
+            listed += made
+    if not joined:
+        return listed
+    place = {k: d.get("node") or hosts.get(str(d.get("launch"))) for k, d in found.plan["placements"].items()}
+    for number, obj in enumerate(listed):
+        if obj["kind"] == "Pod":
+            meta = obj["metadata"]
+            node = place.get(f"{meta['namespace']}/{meta['name']}")
+            if node is not None:
+                listed[number] = objects.running(obj, node)
+    return listed
+
+
+def launched(world: Indexed, launch: Json, *, joined: bool) -> list[Json]:
+    """The NodeClaim of a launch, and its node when it has joined: the expected type and offering."""
+    name = f"new-{launch['id']}"
+    host = next(
+        h
+        for h in world.variants(launch, world.pools[launch["nodePool"]])
+        if (h.kind, h.labels[ZONE], h.labels[CAPACITY_TYPE])
+        == (launch["instanceType"], launch["zone"], launch["capacityType"])
+    )
+    kind = world.types[host.kind]
+    labels = {k: v for k, v in host.labels.items() if k not in {objects.HOSTNAME, *JOINED}}
+    capacity, overhead = amounts(kind["capacity"]), amounts(kind.get("overhead"))
+    room = {n: f"{int((v - overhead.get(n, 0)) * 1000)}m" for n, v in capacity.items()}
+    made = objects.claim(name, labels, kind, room, f"i-{name}" if joined else "")
+    made["spec"] |= {
+        "requirements": launch["requirements"],
+        "taints": launch["taints"],
+        "startupTaints": launch["startupTaints"],
+        "resources": {"requests": launch["requests"]},
+    }
+    made["metadata"]["annotations"] = launch["annotations"]
+    if not joined:
+        return [made]
+    return [made, objects.node(f"i-{name}", labels | JOINED, room, launch["taints"], made["status"]["providerID"])]

@@ -1,0 +1,91 @@
+"""Laws of `joinery plan` over whole worlds, under a judge that knows nothing of the engine."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.checker import Case, faults
+from tests.worlds import World, make, objects, seeded
+from tests.worlds.planning import after, case, planned
+
+Json = dict[str, Any]
+BRAKES: tuple[Json, ...] = ({}, {}, {"maxNodes": 2}, {"launchesPerMinute": 1}, {"minValuesPolicy": "BestEffort"})
+worlds = st.randoms(use_true_random=False).map(make)
+seeds = st.integers(0, 10**9).map(seeded)
+"""Drawn blindly: worlds as large as they come, where the ones of ``worlds`` shrink."""
+law = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+@law
+@given(st.one_of(worlds, seeds), st.sampled_from(BRAKES))
+def test_every_plan_may_be_carried_out(world: World, brakes: Json) -> None:
+    found = case(world, brakes)
+    assert faults(found) == []
+
+
+@law
+@given(seeds, st.integers(0, 1000))
+def test_the_order_of_the_objects_means_nothing(world: World, seed: int) -> None:
+    draw, listed = random.Random(seed), list(world.objects)
+    draw.shuffle(listed)
+    types = list(world.catalogue["instanceTypes"])
+    draw.shuffle(types)
+    assert planned(listed, world.catalogue | {"instanceTypes": types}) == planned(world.objects, world.catalogue)
+
+
+@law
+@given(seeds)
+def test_a_pod_that_nothing_serves_changes_nothing_else(world: World) -> None:
+    spec = objects.containers({"cpu": "1"}) | {"nodeSelector": {"example.com/no-such": "label"}}
+    more = objects.pod("stranger", "shop", spec, {"app": "stranger"})
+    with_it, without = planned([*world.objects, more], world.catalogue), planned(world.objects, world.catalogue)
+    refused = [u for u in with_it["unschedulable"] if u["pod"] == "shop/stranger"]
+    assert len(refused) == 1
+    with_it["unschedulable"].remove(refused[0])
+    assert with_it == without
+
+
+@law
+@given(seeds)
+def test_a_pool_that_nobody_may_use_buys_nothing_and_changes_no_purchase(world: World) -> None:
+    taint = {"key": "nobody", "effect": "NoSchedule"}
+    match = [{"key": "example.com/team", "operator": "DoesNotExist"}, {"key": "example.com/team", "operator": "Exists"}]
+    more = objects.pool("zz-useless", {"taints": [taint], "requirements": match}, {})
+    with_it, without = planned([*world.objects, more], world.catalogue), planned(world.objects, world.catalogue)
+    assert (with_it["actions"], with_it["placements"]) == (without["actions"], without["placements"])
+
+
+def bought_again(found: Case, again: Json) -> list[str]:
+    """Pods that a second plan buys for although it need not.
+
+    A launch counts as the largest type that it may become. Once it is known, limits may allow what they did not.
+    """
+    pods = [pod for a in again["actions"] if a["action"] == "launch" for pod in a["pods"]]
+    limited = any(o["kind"] == "NodePool" and o["spec"].get("limits") for o in found.objects)
+    return [pod for pod in pods if not limited or pod in found.plan["placements"]]
+
+
+@law
+@given(seeds)
+def test_once_a_plan_is_carried_out_there_is_nothing_left_to_launch(world: World) -> None:
+    found = case(world, what="provision")
+    again = planned(after(found), world.catalogue, what="provision")
+    # A claim that was in flight stays so, and a node whose zone is known now may have a DaemonSet less than feared.
+    assert bought_again(found, again) == []
+    assert {p for p, d in found.plan["placements"].items() if "nodeClaim" in d} <= set(again["placements"])
+    assert {u["pod"] for u in again["unschedulable"]} <= {u["pod"] for u in found.plan["unschedulable"]}
+
+
+@law
+@given(seeds)
+def test_what_is_on_its_way_is_not_bought_again(world: World) -> None:
+    found = case(world, what="provision")
+    listed = after(found, joined=False)
+    again = planned(listed, world.catalogue, what="provision")
+    assert bought_again(found, again) == []
+    assert set(again["placements"]) >= set(found.plan["placements"])
+    assert faults(Case(listed, world.catalogue, again, {}, "provision")) == []
