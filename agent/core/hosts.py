@@ -21,6 +21,8 @@ class HostRule:
     """(selector, how many counted pods there may be on the node, themselves included when they are counted)."""
     needs: tuple[int, ...] = ()
     """Selectors of which the node must have a pod before they come."""
+    wishes: tuple[tuple[int, int], ...] = ()
+    """Like caps, but looked at only when they come: what is merely preferred keeps nobody out afterwards."""
 
 
 FREE = HostRule()
@@ -38,10 +40,12 @@ class HostState:
         if any(not self.counts.get(selector) for selector in rule.needs):
             return 0
         own = dict(rule.caps)
+        for selector, cap in rule.wishes:
+            own[selector] = min(cap, own.get(selector, cap))
         for selector in rule.matches:
             cap = min(self.caps.get(selector, limit + self.counts.get(selector, 0)), own.get(selector, 1 << 60))
             limit = min(limit, cap - self.counts.get(selector, 0))
-        for selector, cap in rule.caps:
+        for selector, cap in own.items():
             if selector not in rule.matches and self.counts.get(selector, 0) > cap:
                 return 0
         return max(limit, 0)

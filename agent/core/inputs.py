@@ -48,6 +48,8 @@ class PackingInput(msgspec.Struct, frozen=True):
     """Names of nodes and claims that take no pods because this plan removes them."""
     protected: dict[PoolName, datetime] = {}
     """Pools in protected mode, and when their next trial launch is due."""
+    namespaces: dict[str, dict[str, str]] = {}
+    """Labels of each namespace."""
     seed: str = ""
     """Random text of this cycle, from which claims are named."""
     launch: bool = True
@@ -76,6 +78,7 @@ class PackingInput(msgspec.Struct, frozen=True):
             launches=snapshot.memory.launches,
             without=frozenset(without),
             protected=held,
+            namespaces=snapshot.namespaces,
             seed=snapshot.seed,
             launch=launch,
         )

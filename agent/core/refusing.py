@@ -1,6 +1,6 @@
 """Why a pool does not serve a pod: the constraint, or the pair of them, that leaves no instance type, with counts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from agent.core.buying import Buying
 from agent.core.columns import union
@@ -12,11 +12,43 @@ from agent.core.shapes import Shape
 from agent.core.shop import Shop
 from agent.core.space import Space, bits
 from agent.core.taints import describe
+from agent.core.templates import by_weight, unusable
+from agent.core.topology.dealing import Dealing
+from agent.core.topology.scene import Scene
 from agent.model import names
 from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityError
 from agent.model.kubernetes import NodePool
-from agent.model.reasons import Reason
+from agent.model.names import PodKey
+from agent.model.reasons import Reason, Refusal
+
+
+def reasons(
+    asked: PackingInput, shops: Sequence[Shop], made: tuple[Scene, Dealing, Buying], dropped: Collection[PodKey]
+) -> list[Refusal]:
+    """For every pod without a place why it has none, per pool in the order in which they were asked."""
+    scene, dealing, buying = made
+    found = []
+    for number, shape in enumerate(scene.shapes):
+        keys = [key for key in shape.keys if key in dropped] + dealing.left[number]
+        if keys:
+            why = tuple(_per_pool(asked, shops, (dealing, number), buying)) or (("", no_pools(asked)),)
+            found += [Refusal(key, why) for key in keys]
+    return found
+
+
+def _per_pool(
+    asked: PackingInput, shops: Sequence[Shop], waiting: tuple[Dealing, int], buying: Buying
+) -> Iterator[tuple[str, Reason]]:
+    dealing, number = waiting
+    position = {own.pool.name: (shop, n) for shop in shops for n, own in enumerate(shop.templates)}
+    for group in by_weight(asked.pools):
+        for pool in group:
+            reason = unusable(pool, asked)
+            if reason is None:
+                shop, at = position[pool.name]
+                reason = refusal(shop, at, dealing.shapes[number], buying)
+            yield pool.name, reason
 
 
 def no_pools(asked: PackingInput) -> Reason:
