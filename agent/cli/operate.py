@@ -1,4 +1,7 @@
-"""What an operator tells the daemon: pause, resume, adopt, sweep. Kept in the cluster, so the daemon may be down."""
+"""What an operator tells the daemon: pause, resume, adopt, sweep. Kept in the cluster, so the daemon may be down.
+
+Of adopt and sweep the last word counts: each takes back what the other had allowed.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +66,7 @@ def adopt(settings: str, kubeconfig: str | None) -> None:
         homeless = _homeless(api, loaded)
         _print(homeless, "to be adopted")
         if homeless:
-            allow(api, {"adoptUntil": _until()}, loaded.namespace)
+            allow(api, {"adoptUntil": _until(), "sweepUntil": None}, loaded.namespace)
             click.echo("allowed for ten minutes; the daemon writes the NodeClaims")
 
 
@@ -77,7 +80,7 @@ def sweep(yes: bool, settings: str, kubeconfig: str | None) -> None:
         homeless = _homeless(api, loaded)
         _print(homeless, "to be terminated" if yes else "without a NodeClaim")
         if homeless and yes:
-            allow(api, {"sweepUntil": _until()}, loaded.namespace)
+            allow(api, {"sweepUntil": _until(), "adoptUntil": None}, loaded.namespace)
             click.echo("allowed for ten minutes; the daemon terminates them")
         elif homeless:
             click.echo("terminate them with: joinery sweep --yes; keep them with: joinery adopt")

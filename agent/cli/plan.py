@@ -154,6 +154,11 @@ def _snapshot(read: Objects, types: Shipped | tuple[InstanceType, ...], settings
         pdbs=read.pdbs,
         daemonsets=read.daemonsets,
         attachments=read.attachments,
+        volumes=read.volumes,
+        volume_claims=read.volume_claims,
+        storage_classes=read.storage_classes,
+        attach_limits=read.attach_limits,
+        namespaces=read.namespaces,
     )
 
 

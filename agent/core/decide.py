@@ -37,7 +37,7 @@ def decide(snapshot: Snapshot) -> Plan:
     gone = _disruption(world, packed)
     events, digests = pod_events(world)
     memory = msgspec.structs.replace(remembered(world, steps, swept), pods=digests)
-    notices = (*_step_notices(steps.values()), *swept.notices, *pools.notices(world))
+    notices = (*_paused(world), *_step_notices(steps.values()), *swept.notices, *pools.notices(world))
     actions: tuple[Action, ...] = (
         *(a for s in steps.values() for a in s.actions),
         *swept.actions,
@@ -73,6 +73,14 @@ class Gone(msgspec.Struct, frozen=True):
 def _step(world: World, name: ClaimName) -> lifecycle.Step:
     claim = world.claim[name]
     return lifecycle.next_step(world, claim) if claim.meta.deleted_at is None else termination.next_step(world, claim)
+
+
+def _paused(world: World) -> tuple[Notice, ...]:
+    """So that nobody looks for the fault elsewhere while pods wait."""
+    if not world.snapshot.approvals.paused:
+        return ()
+    sentence = "paused: nothing new is launched or disrupted, what was begun is finished; go on with: joinery resume"
+    return (Notice("Namespace", names.NAMESPACE, Reason("Paused", sentence), namespace=names.NAMESPACE),)
 
 
 def _step_notices(steps: Iterable[lifecycle.Step]) -> tuple[Notice, ...]:

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 REPEAT_AFTER = timedelta(minutes=2)
 SLOW_REPEAT_AFTER = timedelta(minutes=15)
 SLOW: Final[frozenset[ReasonCode]] = frozenset(
-    {"DisruptionBlocked", "SweepBrake", "NodePoolNotReady", "NodeClassNotReady"}
+    {"DisruptionBlocked", "Paused", "SweepBrake", "NodePoolNotReady", "NodeClassNotReady"}
 )
 """Reasons that stand for long; they are told every quarter of an hour."""
 LONGEST_QUEUE = 500

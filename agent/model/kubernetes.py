@@ -85,8 +85,6 @@ class Pod(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     tolerations: tuple[Toleration, ...] = ()
     unsupported: tuple[str, ...] = ()
     """Hard constraints that the engine does not know, by their field path; such a pod is refused, never misplaced."""
-    preferences: tuple[str, ...] = ()
-    """Soft constraints that are not honoured, by their field path."""
     priority: int = 0
     priority_class: str = ""
     termination_grace_seconds: int | None = None
@@ -240,6 +238,21 @@ class DaemonSet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     meta: Meta
     template: Pod
+
+
+class Namespace(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A namespace, for its labels."""
+
+    meta: Meta
+
+
+class PriorityClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A PriorityClass; the API server writes its value into pods, so that only files need it."""
+
+    meta: Meta
+    value: int = 0
+    is_default: bool = False
+    """``globalDefault``."""
 
 
 class VolumeAttachment(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

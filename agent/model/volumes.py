@@ -44,5 +44,6 @@ class StorageClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class AttachLimits(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A node's CSINode: how many volumes of each driver it takes; a driver without a number takes any."""
 
+    meta: Meta
     node_name: NodeName
     limits: dict[str, int] = {}

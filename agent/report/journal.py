@@ -11,7 +11,7 @@ import structlog
 from agent.kube.events import EventRecorder
 from agent.model import actions as a
 from agent.model.actions import Action
-from agent.model.plan import Plan, Snapshot
+from agent.model.plan import Notice, Plan, Snapshot
 from agent.model.reasons import Reason, Refusal
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class Journal:
         for refusal in plan.refusals:
             self._refusal(snapshot, refusal)
         for notice in plan.notices:
-            if self._news(f"{notice.kind}/{notice.name}/{notice.reason.code}", notice.reason.message):
+            if self._news(_key(notice), notice.reason.message):
                 log.warning(
                     "notice", kind=notice.kind, name=notice.name, code=notice.reason.code, why=str(notice.reason)
                 )
@@ -112,11 +112,17 @@ class Journal:
         """What is no longer so is news again when it comes back."""
         refused = {f"pod/{r.pod}" for r in plan.refusals} if snapshot.provision else self._said.keys()
         blocked = {f"blocked/{b.node}" for b in plan.blocked}
+        noticed = {_key(n) for n in plan.notices}
         alive = {f"pod/{p.key}" for p in snapshot.pods}
         for key in list(self._said):
             gone = key.startswith("pod/") and (key not in refused or key not in alive)
-            if gone or (key.startswith("blocked/") and key not in blocked):
+            gone = gone or (key.startswith("blocked/") and key not in blocked)
+            if gone or (key.startswith("notice/") and key not in noticed):
                 del self._said[key]
+
+
+def _key(notice: Notice) -> str:
+    return f"notice/{notice.kind}/{notice.name}/{notice.reason.code}"
 
 
 def _about(action: Action) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from agent.aws.offline import Shipped
 from agent.core.pods import is_pending
-from agent.model.kubernetes import NodeClaim, NodePool
+from agent.model.kubernetes import NodeClaim, NodePool, Pod
 from agent.model.plan import Plan, Snapshot
 
 _BRAKES = {"LaunchRate": "launchesPerMinute", "MaxNodes": "maxNodes", "MaxPricePerHour": "maxPricePerHour"}
@@ -30,14 +30,23 @@ def notes(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
             f"of disruption this version plans that of empty nodes only; NodePool {', '.join(asking)} asks for more "
             "(consolidation of underutilized nodes, drift, expiry or static scaling)"
         )
-    soft = [p for p in snapshot.pods if is_pending(p) and p.preferences]
+    soft = [p for p in snapshot.pods if is_pending(p) and any(_preferences(p))]
     if soft:
-        fields = sorted({field for p in soft for field in p.preferences})
+        fields = sorted({field for p in soft for field in _preferences(p)})
         yield f"preferences are not honoured ({', '.join(fields)}), of {len(soft)} pending pods"
     held = {code for r in plan.refusals for _, reason in r.reasons if (code := reason.code) in _BRAKES}
     for code in sorted(held):
         setting = _BRAKES[code]
         yield f"{setting}, a brake of the daemon, holds launches back; --set {setting}=VALUE plans with another"
+
+
+def _preferences(pod: Pod) -> Iterator[str]:
+    if pod.preferred_terms:
+        yield "preferred node affinity"
+    if pod.preferred_affinity or pod.preferred_anti_affinity:
+        yield "preferred pod affinity"
+    if not all(spread.hard for spread in pod.spread):
+        yield "topology spread with ScheduleAnyway"
 
 
 def _asks_more(pool: NodePool, claims: tuple[NodeClaim, ...]) -> bool:

@@ -132,6 +132,11 @@ class Stack:
         assert "Traceback" not in done.stderr, done.stderr
         return done.stderr if fails else done.stdout
 
+    def operator(self, *arguments: str, fails: bool = False) -> str:
+        """What a person on the control plane runs: as administrator, which the daemon is not."""
+        where = ("--settings", str(self.folder / "agent.yaml"))
+        return self.joinery(*arguments, *where, kubeconfig=self.control_plane.kubeconfig, fails=fails)
+
     def run_instance(self, tags: Mapping[str, str], instance_type: str = "t3.medium") -> InstanceFacts:
         """An instance that somebody else launched, with these tags; nobody boots it."""
         session = boto3.Session("test", "test", region_name=self.ec2.region)

@@ -217,6 +217,18 @@ def test_dry_run_decides_the_same_and_writes_nothing(stack: Stack) -> None:
     daemon.stop()
 
 
+def test_paused_it_buys_nothing_until_it_is_resumed(stack: Stack) -> None:
+    assert "joinery resume" in stack.operator("pause")
+    daemon = stack.start_daemon()
+    stack.apply(_work("paused", 1))
+    stack.wait("it says so", lambda: bool(_events(stack, "Paused")) and "joinery resume" in daemon.log, 60)
+    settle(3.0)
+    assert not stack.claims()
+    assert "there is no NodePool nowhere" in stack.operator("resume", "nowhere", fails=True)
+    stack.operator("resume", POOL)
+    stack.wait("bought", lambda: _launched(stack, 1), 60)
+
+
 def test_once_carries_out_one_decision_and_leaves(stack: Stack) -> None:
     stack.apply(_work("once", 1))
     daemon = stack.start_daemon("--once")

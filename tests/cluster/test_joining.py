@@ -42,12 +42,6 @@ def _joinery(stack: Stack, *arguments: str, fails: bool = False) -> str:
     return stack.joinery(*arguments, *where, fails=fails)
 
 
-def _operator(stack: Stack, *arguments: str, fails: bool = False) -> str:
-    """What a person on the control plane runs: as administrator, which the daemon is not."""
-    where = ("--settings", str(stack.folder / "agent.yaml"))
-    return stack.joinery(*arguments, *where, kubeconfig=stack.control_plane.kubeconfig, fails=fails)
-
-
 def _user_data(stack: Stack, node_class: str) -> str:
     return _joinery(stack, "userdata", "render", node_class)
 
@@ -137,30 +131,54 @@ def test_when_parameter_store_refuses_the_published_token_stays_alive(code: str,
     assert len(listed) <= 2, "the token that could not be published is swept"
 
 
-def test_sweep_and_adopt_decide_about_an_instance_that_lost_its_claim(stack: Stack) -> None:
-    """An instance without a claim, none of which exist at all: nothing is done until somebody says what."""
+def _lost_instance(stack: Stack, claim: str) -> str:
+    """An instance of ours whose claim is gone."""
     uid = json.loads(stack.control_plane.kubectl("get", "namespace", "kube-system", "-o", "json"))["metadata"]["uid"]
     tags = {
         "joinery.sh/cluster": "team",
         "joinery.sh/cluster-uid": uid,
         "joinery.sh/managed": "true",
-        "joinery.sh/nodeclaim": "lost",
-        "joinery.sh/nodeclaim-uid": "00000000-0000-0000-0000-00000000dead",
+        "joinery.sh/nodeclaim": claim,
+        "joinery.sh/nodeclaim-uid": f"00000000-0000-0000-0000-00000000{claim}",
         "karpenter.sh/nodepool": "worker-scalable",
         "karpenter.k8s.aws/ec2nodeclass": "default",
     }
-    made = stack.run_instance(tags, "t3.large").instance_id
-    assert made in _operator(stack, "sweep")
-    stack.wait(
-        "the brake's Event",
-        lambda: any(e["reason"] == "SweepBrake" for e in stack.listed("events")),
-        90,
-    )
+    return stack.run_instance(tags, "t3.large").instance_id
+
+
+@pytest.fixture
+def nothing_allowed(stack: Stack) -> Iterator[None]:
+    """No operator has allowed anything, before or after."""
+    forget = ("delete", "configmap", "-n", "joinery-system", "joinery-approvals", "--ignore-not-found")
+    stack.control_plane.kubectl(*forget)
+    yield
+    stack.control_plane.kubectl(*forget)
+
+
+@pytest.mark.usefixtures("nothing_allowed")
+def test_sweep_and_adopt_decide_about_an_instance_that_lost_its_claim(stack: Stack) -> None:
+    """An instance without a claim, none of which exist at all: nothing is done until somebody says what."""
+    made = _lost_instance(stack, "dead")
+    assert made in stack.operator("sweep")
+    stack.wait("the brake's Event", lambda: any(e["reason"] == "SweepBrake" for e in stack.listed("events")), 90)
     assert made in {i["id"] for i in stack.ec2.alive()}
-    _operator(stack, "adopt")
-    stack.wait("a claim for it", lambda: [c["metadata"]["name"] for c in stack.claims()] == ["lost"], 60)
+    stack.operator("adopt")
+    stack.wait("a claim for it", lambda: [c["metadata"]["name"] for c in stack.claims()] == ["dead"], 60)
     stack.wait("its instance recorded", lambda: made in str(stack.claims()[0].get("status", {}).get("providerID")), 30)
-    assert "every instance of ours has a NodeClaim" in _operator(stack, "sweep")
-    stack.control_plane.kubectl("delete", "nodeclaims.karpenter.sh", "lost", "--wait=false")
+    assert "every instance of ours has a NodeClaim" in stack.operator("sweep")
+    stack.control_plane.kubectl("delete", "nodeclaims.karpenter.sh", "dead", "--wait=false")
     stack.wait("gone", lambda: made not in {i["id"] for i in stack.ec2.alive()}, 60)
     stack.wait("forgotten", lambda: not stack.claims(), 60)
+
+
+@pytest.mark.usefixtures("nothing_allowed")
+def test_sweep_with_yes_terminates_what_lost_its_claim_and_nothing_else(stack: Stack) -> None:
+    base = stack.run_base_instance().instance_id
+    made = _lost_instance(stack, "beef")
+    stack.operator("sweep")
+    assert made in {i["id"] for i in stack.ec2.alive()}, "only listed"
+    said = stack.operator("sweep", "--yes")
+    assert made in said
+    assert base not in said
+    stack.wait("terminated", lambda: made not in {i["id"] for i in stack.ec2.alive()}, 60)
+    assert base in {i["id"] for i in stack.ec2.alive()}

@@ -23,9 +23,11 @@ from agent.model import names
 from agent.model.actions import ClaimDraft
 from agent.model.kubernetes import (
     DaemonSet,
+    Namespace,
     Node,
     NodeClaim,
     PodDisruptionBudget,
+    PriorityClass,
     Status,
     VolumeAttachment,
 )
@@ -263,3 +265,27 @@ def attachment_model(wire: WireAttachment) -> VolumeAttachment:
         node_name=NodeName(spec.node_name or ""),
         volume=(spec.source and spec.source.persistent_volume_name) or "",
     )
+
+
+class WireNamespace(msgspec.Struct, gc=False):
+    """A Namespace."""
+
+    metadata: WireMeta
+
+
+def namespace_model(wire: WireNamespace) -> Namespace:
+    """As the engine has it."""
+    return Namespace(wire.metadata.model(frozenset()))
+
+
+class WirePriorityClass(msgspec.Struct, gc=False, rename="camel"):
+    """A PriorityClass."""
+
+    metadata: WireMeta
+    value: int | None = None
+    global_default: bool | None = None
+
+
+def priority_class_model(wire: WirePriorityClass) -> PriorityClass:
+    """As the engine has it."""
+    return PriorityClass(wire.metadata.model(frozenset()), wire.value or 0, bool(wire.global_default))
