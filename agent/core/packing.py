@@ -23,7 +23,7 @@ from agent.core.steered import Style, Terrain, steered
 from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
 from agent.core.verifying import verify
 from agent.model.actions import Launch
-from agent.model.kubernetes import NodePool, Pod
+from agent.model.kubernetes import NodePool
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
@@ -61,7 +61,8 @@ def pack(asked: PackingInput) -> PackingResult:
     Raises:
         PlanInvalid: the engine has a fault; nothing of its answer may be carried out.
     """
-    known = [p for p in asked.pods if not p.unsupported]
+    refused = {p.key: reason for p in asked.pods if (reason := asked.refused(p)) is not None}
+    known = [p for p in asked.pods if p.key not in refused]
     packing = _Packing(asked)
     grouped = shapes(known)
     packing.left = {n: list(shape.keys) for n, shape in enumerate(grouped)}
@@ -69,7 +70,7 @@ def pack(asked: PackingInput) -> PackingResult:
     buying = Buying.of(asked)
     for group in by_weight(asked.pools):
         _buy(packing, grouped, group, buying)
-    refusals = [_unsupported(p) for p in asked.pods if p.unsupported]
+    refusals = [Refusal(key, (("", reason),)) for key, reason in refused.items()]
     waiting = [key for keys in packing.left.values() for key in keys] if not asked.launch else []
     refusals += _refusals(packing) if asked.launch else []
     result = PackingResult(
@@ -206,9 +207,3 @@ def _refusals(packing: _Packing) -> list[Refusal]:
         for n, keys in packing.left.items()
         for key in keys
     ]
-
-
-def _unsupported(pod: Pod) -> Refusal:
-    fields = ", ".join(pod.unsupported)
-    sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
-    return Refusal(pod.key, (("", Reason("UnsupportedConstraint", sentence)),))

@@ -18,6 +18,7 @@ class _Signature(msgspec.Struct, frozen=True, gc=False):
     requests: Resources
     selector: tuple[tuple[str, str], ...]
     terms: tuple[tuple[Requirement, ...], ...]
+    volume_terms: tuple[tuple[Requirement, ...], ...]
     tolerations: tuple[Toleration, ...]
 
 
@@ -65,4 +66,6 @@ def _shape(group: list[Pod]) -> Shape:
 
 
 def _signature(pod: Pod) -> _Signature:
-    return _Signature(pod.requests, tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.tolerations)
+    return _Signature(
+        pod.requests, tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.volume_terms, pod.tolerations
+    )
