@@ -191,7 +191,9 @@ def _instance_type(
         return None
     requirements = requirements & Requirements.of([Requirement(names.ARCH, "In", tuple(architectures))])
     capacity = _capacity(fact, node_class)
-    return InstanceType(fact.name, capacity, _overhead(capacity, node_class.kubelet), requirements.written(), offerings)
+    attachable = None if fact.ebs_attachments is None else max(0, fact.ebs_attachments - node_class.volumes)
+    overhead = _overhead(capacity, node_class.kubelet)
+    return InstanceType(fact.name, capacity, overhead, requirements.written(), offerings, attachable)
 
 
 def _offerings(fact: InstanceTypeFacts, market: Market, subnets: Mapping[Zone, Subnet]) -> tuple[Offering, ...]:

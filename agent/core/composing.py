@@ -11,6 +11,7 @@ from agent.core.inputs import PROMISED, PackingInput
 from agent.core.requirements import Requirements, ValueSet, normalized
 from agent.core.space import Space, bits
 from agent.core.templates import SIMULATED, Template
+from agent.core.volumes import without_volumes
 from agent.model import names
 from agent.model.actions import ClaimDraft, Launch
 from agent.model.constraints import Requirement
@@ -54,7 +55,7 @@ def compose(
         pool_uid=pool.meta.uid,
         node_class=pool.node_class,
         requirements=_by_price(requirements.written(), listed),
-        requests=space.load(mask) + content[0],
+        requests=without_volumes(space.load(mask) + content[0]),
         labels=_labels(own, requirements),
         annotations=_annotations(asked, pool, relaxed) | {PROMISED: msgspec.json.encode(pods).decode()},
         taints=pool.taints,

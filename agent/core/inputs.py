@@ -6,15 +6,18 @@ from typing import Final
 
 import msgspec
 
+from agent.core.attaching import Attaching
 from agent.core.observed import corrected, seen_memory
 from agent.core.pools import protection
+from agent.core.volumes import Storage
 from agent.core.world import World
+from agent.model import names
 from agent.model.actions import Launch
 from agent.model.ec2 import CapacityError, InstanceType, NodeClass
 from agent.model.kubernetes import DaemonSet, Node, NodeClaim, NodePool, Pod
-from agent.model.names import ClassName, PodKey, PoolName
+from agent.model.names import ClassName, InstanceTypeName, PodKey, PoolName
 from agent.model.plan import Limits, Placement
-from agent.model.reasons import Refusal
+from agent.model.reasons import Reason, Refusal
 
 PROMISED: Final = "joinery.sh/pods"
 """On a NodeClaim: the pods that it was bought for, as a JSON list of ``namespace/name``."""
@@ -54,6 +57,8 @@ class PackingInput(msgspec.Struct, frozen=True):
     """Random text of this cycle, from which claims are named."""
     launch: bool = True
     """False: only room that is there already counts."""
+    obstacles: dict[PodKey, Reason] = {}
+    """Pods whose volumes keep them from any node, and why."""
 
     @classmethod
     def of(
@@ -62,16 +67,19 @@ class PackingInput(msgspec.Struct, frozen=True):
         """Ask where ``pods`` go in this snapshot, ``without`` some of its nodes or claims."""
         snapshot = world.snapshot
         held = {pool.name: found.until for pool in snapshot.pools if (found := protection(world, pool)) is not None}
-        wanted = tuple(pods)
+        storage = Storage.of(snapshot)
+        wanted, obstacles = storage.situated(pods)
+        attaching = Attaching.of(snapshot, storage, wanted)
+        types = corrected(snapshot.instance_types, seen_memory(world))
         displaced = {pod.key for pod in wanted}
         return cls(
             now=snapshot.now,
             pods=wanted,
             bound=tuple(p for p in snapshot.pods if p.node_name is not None and p.key not in displaced),
-            pairs=pairs(world),
+            pairs=tuple(_limited(pair, attaching, world) for pair in pairs(world)),
             pools=snapshot.pools,
             classes=snapshot.classes,
-            instance_types=corrected(snapshot.instance_types, seen_memory(world)),
+            instance_types={name: attaching.types(listed) for name, listed in types.items()},
             daemonsets=snapshot.daemonsets,
             capacity_errors=snapshot.memory.capacity_errors,
             limits=snapshot.limits,
@@ -81,7 +89,16 @@ class PackingInput(msgspec.Struct, frozen=True):
             namespaces=snapshot.namespaces,
             seed=snapshot.seed,
             launch=launch,
+            obstacles=obstacles,
         )
+
+    def refused(self, pod: Pod) -> Reason | None:
+        """Why no node can take the pod, whatever the pools say; None: some could."""
+        if not pod.unsupported:
+            return self.obstacles.get(pod.key)
+        fields = ", ".join(pod.unsupported)
+        sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
+        return Reason("UnsupportedConstraint", sentence)
 
 
 class PackingResult(msgspec.Struct, frozen=True):
@@ -101,6 +118,19 @@ class PackingResult(msgspec.Struct, frozen=True):
     def occupied(self) -> frozenset[str]:
         """Names of nodes and claims that received a pod, so that they are not empty."""
         return frozenset(name for p in self.placements for name in (p.node, p.claim) if name is not None)
+
+
+def _limited(pair: Pair, attaching: Attaching, world: World) -> Pair:
+    """With what the node, or the claim whose node has not come, can still attach."""
+    node, claim = pair.node, pair.claim
+    if node is None:
+        if claim is None:
+            return pair
+        return Pair(None, attaching.claim(claim, world.snapshot.instance_types.get(claim.node_class, ())))
+    kind = None
+    if claim is not None:
+        kind = world.types.get((claim.node_class, InstanceTypeName(claim.meta.labels.get(names.INSTANCE_TYPE, ""))))
+    return Pair(attaching.node(node, kind), claim)
 
 
 def pairs(world: World) -> tuple[Pair, ...]:

@@ -24,7 +24,6 @@ from agent.core.topology.dealing import Dealing
 from agent.core.topology.offers import Offers
 from agent.core.topology.scene import Scene
 from agent.core.verifying import verify
-from agent.model.kubernetes import Pod
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
@@ -67,7 +66,8 @@ def pack(asked: PackingInput) -> PackingResult:
     Raises:
         PlanInvalid: the engine has a fault; nothing of its answer may be carried out.
     """
-    scene = Scene.of(asked, [p for p in asked.pods if not p.unsupported])
+    refused = {p.key: reason for p in asked.pods if (reason := asked.refused(p)) is not None}
+    scene = Scene.of(asked, [p for p in asked.pods if p.key not in refused])
     shops = _shops(asked, scene)
     dealing = scene.dealing(Offers(shops, None, _total(scene), scene.daemons))
     packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
@@ -79,18 +79,18 @@ def pack(asked: PackingInput) -> PackingResult:
         tries -= 1
         again = _round(packing)
     dropped = unsettled(scene, dealing, packing.bought, Offers(shops, None, _total(scene), scene.daemons))
-    result = _result(packing, dropped)
+    result = _result(packing, refused, dropped)
     verify(asked, result)
     return result
 
 
-def _result(packing: _Packing, dropped: frozenset[PodKey]) -> PackingResult:
+def _result(packing: _Packing, refused: dict[PodKey, Reason], dropped: frozenset[PodKey]) -> PackingResult:
     asked, dealing = packing.asked, packing.dealing
     made = launches(asked, packing.scene.shapes, packing.bought, dropped)
     placed = {key: seat.place.placement(key) for key, seat in dealing.seats.items() if key not in dropped}
     placed |= {key: Placement(key, launch=launch.id) for launch in made for key in launch.pods}
     waiting = [key for keys in dealing.left.values() for key in keys] + sorted(dropped)
-    refusals = [_unsupported(p) for p in asked.pods if p.unsupported]
+    refusals = [Refusal(key, (("", reason),)) for key, reason in refused.items()]
     if asked.launch:
         refusals += reasons(asked, packing.shops, (packing.scene, dealing, packing.buying), dropped)
     return PackingResult(
@@ -181,9 +181,3 @@ def _ceiling(space: Space, share: float) -> int:
         return space.every
     limit = max(c.price for c in space.columns) * share
     return sum(1 << i for i, c in enumerate(space.columns) if c.price <= limit) & space.every
-
-
-def _unsupported(pod: Pod) -> Refusal:
-    fields = ", ".join(pod.unsupported)
-    sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
-    return Refusal(pod.key, (("", Reason("UnsupportedConstraint", sentence)),))

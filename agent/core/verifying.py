@@ -100,7 +100,7 @@ class _Launches:
 
 
 def _kind(pod: Pod) -> object:
-    return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.tolerations)
+    return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.volume_terms, pod.tolerations)
 
 
 def _requests(pod: Pod) -> Resources:
@@ -112,7 +112,7 @@ def _may_run(kind: InstanceType, given: Requirements, pod: Pod, memo: _Memo) -> 
 
     A pod must run on every such node; a DaemonSet's counts where it runs on some.
     """
-    if not pod.node_selector and not pod.affinity_terms:
+    if not (pod.node_selector or pod.affinity_terms or pod.volume_terms):
         return True
     key = (kind.name, _kind(pod), pod.is_daemon)
     if key not in memo:

@@ -26,7 +26,7 @@ from agent.kube.workloads import (
     workload,
 )
 from agent.manifests import Document, NodeClassManifest, kubelet_settings, parse_node_class, parse_node_pool
-from agent.manifests.disks import root_volume_bytes
+from agent.manifests.disks import root_volume_bytes, volumes
 from agent.manifests.faults import Fault, Note
 from agent.model.ec2 import KubeletSettings, NodeClass, Subnet
 from agent.model.kubernetes import (
@@ -124,6 +124,7 @@ def node_class(obj: Mapping[str, Any]) -> NodeClass:
         images=manifest.pinned,
         kubelet=kubelet_settings(KubeletSettings(), spec.kubelet) if spec is not None else KubeletSettings(),
         root_volume_bytes=root_volume_bytes(spec) if spec is not None else 0,
+        volumes=volumes(spec) if spec is not None else 1,
         hash=manifest.hash,
         hash_version=manifest.hash_version,
         conditions=manifest.conditions or (Condition("Ready", "True", "Assumed"),),

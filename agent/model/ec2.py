@@ -35,6 +35,8 @@ class InstanceType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     requirements: tuple[Requirement, ...] = ()
     """Labels its nodes can have. A key that is not mentioned is absent on its nodes, unless the pool sets it."""
     offerings: tuple[Offering, ...] = ()
+    ebs_attachments: int | None = None
+    """EBS volumes of pods that a node of it attaches. None: not known."""
 
     @property
     def allocatable(self) -> Resources:
@@ -60,6 +62,8 @@ class InstanceTypeFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tru
     max_interfaces: int = 0
     ipv4_per_interface: int = 0
     bare_metal: bool = False
+    ebs_attachments: int | None = None
+    """EBS volumes that an instance with one network interface attaches, its own disks included. None: not known."""
 
 
 class Subnet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -108,6 +112,8 @@ class NodeClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     kubelet: KubeletSettings = KubeletSettings()
     root_volume_bytes: int = 0
     """Size of the disk that holds kubelet's root directory; 0 when the class does not say."""
+    volumes: int = 1
+    """EBS volumes that its instances have from the start."""
     hash: str = ""
     hash_version: str = ""
     conditions: tuple[Condition, ...] = ()

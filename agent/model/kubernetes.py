@@ -82,6 +82,11 @@ class Pod(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     preferred_anti_affinity: tuple[PodAffinityTerm, ...] = ()
     spread: tuple[TopologySpread, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
+    volume_terms: tuple[tuple[Requirement, ...], ...] = ()
+    """Where its volumes can be attached: alternatives, worked out of its claims by ``agent.core.volumes``, not read.
+
+    Empty: anywhere. They decide where the pod can run, and nothing else: they are no affinity of the pod (rule 10.19).
+    """
     tolerations: tuple[Toleration, ...] = ()
     unsupported: tuple[str, ...] = ()
     """Hard constraints that the engine does not know, by their field path; such a pod is refused, never misplaced."""

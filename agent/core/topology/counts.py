@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from agent.core.requirements import Requirements, alternatives, normalized
+from agent.core.requirements import Requirements, node_affinity, normalized
 from agent.core.rooms import Room
 from agent.core.taints import tolerates
 from agent.core.topology.levels import Spread
@@ -94,7 +94,7 @@ class Counts:
     def group(self, spread: Spread, owner: Pod) -> Group:
         """The group of a constraint of a pod; made, without domains, when it is asked for first."""
         written = spread.written
-        asked = alternatives(owner) if written.honor_affinity and (owner.node_selector or owner.affinity_terms) else ()
+        asked = node_affinity(owner) if written.honor_affinity else ()
         keys = {normalized(s.topology_key) for s in owner.spread if s.hard} if written.hard else set()
         wanted = Filter(
             asked if any(a.by_key for a in asked) else (),

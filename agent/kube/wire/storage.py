@@ -81,6 +81,7 @@ def volume_model(wire: WireVolume) -> Volume:
 class _ClaimSpec(msgspec.Struct, gc=False, rename="camel"):
     volume_name: str | None = None
     storage_class_name: str | None = None
+    access_modes: tuple[str, ...] | None = None
 
 
 class WireVolumeClaim(msgspec.Struct, gc=False):
@@ -95,7 +96,8 @@ def volume_claim_model(wire: WireVolumeClaim) -> VolumeClaim:
     spec, meta = wire.spec or _ClaimSpec(), wire.metadata.model(frozenset({_CLASS}))
     storage_class = meta.annotations.get(_CLASS, spec.storage_class_name)
     bare = msgspec.structs.replace(meta, labels={}, annotations={})
-    return VolumeClaim(bare, spec.volume_name or "", storage_class)
+    single = "ReadWriteOncePod" in (spec.access_modes or ())
+    return VolumeClaim(bare, spec.volume_name or "", storage_class, single)
 
 
 class _TopologyTerm(msgspec.Struct, gc=False):
