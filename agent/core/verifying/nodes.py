@@ -1,19 +1,19 @@
-"""An exact check of every answer before it leaves, written without the structures that made it."""
+"""Whether every pod is answered once, fits where it is sent, and may run there by itself."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 
 from agent.core.catalog import is_allowed, is_exhausted
 from agent.core.inputs import PackingInput, PackingResult, Pair
 from agent.core.requirements import ABSENT, Requirements, ValueSet, alternatives, normalized_labels, type_labels
 from agent.core.taints import lasting, untolerated
 from agent.core.templates import daemon_pods
+from agent.core.verifying.faults import PlanInvalid
 from agent.model import names
 from agent.model.actions import Launch
 from agent.model.ec2 import InstanceType
-from agent.model.kubernetes import NodeClaim, Pod
-from agent.model.names import ClassName, PodKey
+from agent.model.kubernetes import Pod
+from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.resources import ZERO, Resources
 
@@ -23,15 +23,11 @@ _LATER = {names.REGISTERED: "true", names.INITIALIZED: "true", names.HOSTNAME: "
 _Memo = dict[tuple[str, object, bool], bool]
 
 
-class PlanInvalid(AssertionError):  # noqa: N818 - it is the plan that is invalid
-    """The engine contradicts itself; nothing of the plan may be carried out."""
-
-
-def verify(asked: PackingInput, result: PackingResult) -> None:
-    """Check that every pod is answered once, fits where it is sent and may run there, and that limits hold.
+def check_nodes(asked: PackingInput, result: PackingResult) -> None:
+    """Check the pods of each node, room that is there and launches alike.
 
     Raises:
-        PlanInvalid: naming the pod, launch or limit.
+        PlanInvalid: naming the pod or launch.
     """
     pods = {p.key: p for p in asked.pods}
     _each_once(pods, result)
@@ -39,8 +35,6 @@ def verify(asked: PackingInput, result: PackingResult) -> None:
     for launch in result.launches:
         launches.check(launch, [pods[key] for key in launch.pods])
     _rooms_hold(asked, result.placements, pods)
-    _within_limits(asked, result)
-    _within_brakes(asked, result)
 
 
 def _each_once(pods: dict[PodKey, Pod], result: PackingResult) -> None:
@@ -181,48 +175,3 @@ def _accepts(pair: Pair, pod: Pod) -> None:
         labels = {names.HOSTNAME: node.name} | normalized_labels(node.meta.labels)
         if not any(alternative.admits(labels) for alternative in alternatives(pod)):
             raise PlanInvalid(f"pod {pod.key} may not run on {node.name}")
-
-
-def _within_limits(asked: PackingInput, result: PackingResult) -> None:
-    """What pools have and what launches may become at most stays within their limits."""
-    for pool in asked.pools:
-        launches = [launch for launch in result.launches if launch.draft.pool == pool.name]
-        claims = [p.claim for p in asked.pairs if p.claim is not None and p.claim.pool == pool.name]
-        for resource, limit in pool.limits.items():
-            if not launches:
-                continue
-            planned = sum(_most(asked, launch.draft.node_class, launch.instance_types, resource) for launch in launches)
-            if planned and planned + sum(_held(asked, claim, resource) for claim in claims) > limit:
-                raise PlanInvalid(f"NodePool {pool.name} would use more {resource} than its limit")
-
-
-def _held(asked: PackingInput, claim: NodeClaim, resource: str) -> int:
-    if claim.provider_id is not None and resource != "nodes":
-        return claim.capacity.amount(resource)
-    allowed = Requirements.of(claim.requirements).get(names.INSTANCE_TYPE)
-    listed = [t.name for t in asked.instance_types.get(claim.node_class, ()) if allowed.allows(t.name)]
-    return _most(asked, claim.node_class, listed, resource)
-
-
-def _most(asked: PackingInput, node_class: ClassName, listed: Sequence[str], resource: str) -> int:
-    if resource == "nodes":
-        return 1
-    chosen = set(listed)
-    types = asked.instance_types.get(node_class, ())
-    return max((t.capacity.amount(resource) for t in types if t.name in chosen), default=0)
-
-
-def _within_brakes(asked: PackingInput, result: PackingResult) -> None:
-    """The brakes over all pools: nodes, launches per minute, one trial of a pool in protected mode."""
-    count = len(result.launches)
-    if not count:
-        return
-    claims = sum(pair.claim is not None for pair in asked.pairs)
-    recent = sum(asked.now - at < timedelta(minutes=1) for at in asked.launches)
-    if not asked.launch or claims + count > asked.limits.max_nodes:
-        raise PlanInvalid("more nodes would be bought than maxNodes allows, or any while none may be")
-    if recent + count > asked.limits.launches_per_minute:
-        raise PlanInvalid("more launches than launchesPerMinute allows")
-    for pool in asked.protected:
-        if sum(launch.draft.pool == pool for launch in result.launches) > 1:
-            raise PlanInvalid(f"NodePool {pool} is in protected mode and would buy more than one node")
