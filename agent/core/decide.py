@@ -12,12 +12,14 @@ import msgspec
 from agent.core import lifecycle, orphans, pools, termination
 from agent.core.admission import is_ours
 from agent.core.catalog import overrides
-from agent.core.disruption import empty_nodes
+from agent.core.disruption import Found, empty_nodes
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.memory import remembered
 from agent.core.packing import pack
 from agent.core.podevents import pod_events
 from agent.core.pods import displaced, is_pending
+from agent.core.static import missing
+from agent.core.surplus import surplus
 from agent.core.world import World, target
 from agent.model import names
 from agent.model.actions import Action, DisruptNode, Launch, ReviewCertificate, UndisruptNode
@@ -32,12 +34,12 @@ def decide(snapshot: Snapshot) -> Plan:
     world = World.of(snapshot)
     steps = {c.name: _step(world, c.name) for c in snapshot.claims if c.name not in snapshot.busy}
     swept = orphans.sweep(world)
-    packed = _pack(world)
+    packed, told = _pack(world)
     launches = tuple(_aimed(world, launch) for launch in packed.launches)
     gone = _disruption(world, packed)
     events, digests = pod_events(world)
     memory = msgspec.structs.replace(remembered(world, steps, swept), pods=digests)
-    notices = (*_paused(world), *_step_notices(steps.values()), *swept.notices, *pools.notices(world))
+    notices = (*_paused(world), *_step_notices(steps.values()), *swept.notices, *pools.notices(world), *told)
     actions: tuple[Action, ...] = (
         *(a for s in steps.values() for a in s.actions),
         *swept.actions,
@@ -108,12 +110,15 @@ def _reviews(world: World) -> tuple[ReviewCertificate, ...]:
     )
 
 
-def _pack(world: World) -> PackingResult:
+def _pack(world: World) -> tuple[PackingResult, tuple[Notice, ...]]:
+    """Nodes that static pools lack first: pending pods are placed on them before more is bought."""
     snapshot = world.snapshot
     pods: list[Pod] = [p for p in snapshot.pods if is_pending(p)]
     pods += displaced(world)
     provision = snapshot.provision and not snapshot.approvals.paused and snapshot.machines is not None
-    return pack(PackingInput.of(world, pods, launch=provision))
+    asked = PackingInput.of(world, pods, launch=provision)
+    kept = missing(asked)
+    return kept.merged(asked, pack(kept.offered(asked))), kept.notices
 
 
 def _aimed(world: World, launch: Launch) -> Launch:
@@ -137,12 +142,17 @@ def _disruption(world: World, packed: PackingResult) -> Gone:
     stale = _leftover_taints(world)
     if not snapshot.disrupt or snapshot.approvals.paused or snapshot.machines is None:
         return Gone()
-    found = empty_nodes(world, packed.occupied)
+    # Of the voluntary reasons one acts in a plan, in this order.
+    found = surplus(world)
+    if not found.candidates:
+        empty = empty_nodes(world, packed.occupied)
+        times = [t for t in (found.next_at, empty.next_at) if t is not None]
+        found = Found(empty.candidates, (*found.blocked, *empty.blocked), min(times, default=None))
     chosen = tuple(
         DisruptNode(
             reason=c.reason,
             claim=target(c.claim.meta),
-            node=target(c.node.meta),
+            node=target(c.node.meta) if c.node is not None else None,
             pool=c.pool,
             savings_nano_usd=world.price_of(c.claim),
         )

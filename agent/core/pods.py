@@ -83,6 +83,15 @@ def protected_until(pod: Pod, now: datetime) -> datetime | None:
     return until if until > now else None
 
 
+def eviction_cost(pod: Pod) -> float:
+    """What moving a pod costs, by its deletion cost and priority, from -10 to 10 (Karpenter's rule 20.8)."""
+    try:
+        deletion = int(pod.meta.annotations.get(names.DELETION_COST, "0"))
+    except ValueError:
+        deletion = 0
+    return max(-10.0, min(10.0, 1.0 + deletion / 2**27 + pod.priority / 2**25))
+
+
 def parse_duration(text: str) -> timedelta | None:
     """A Go duration such as ``1h30m`` or ``90s``; None when it is not one."""
     if text == "0":

@@ -49,14 +49,20 @@ def by_weight(pools: tuple[NodePool, ...]) -> tuple[tuple[NodePool, ...], ...]:
 
 
 def unusable(pool: NodePool, asked: PackingInput) -> Reason | None:
-    """Why nothing may be bought for this pool at present; None: it may be asked."""
+    """Why the pool buys nothing for pending pods at present; None: it may be asked."""
+    if pool.replicas is not None:
+        sentence = f"NodePool {pool.name} is static (spec.replicas): it keeps its nodes and buys none for pending pods"
+        return Reason("FailedScheduling", sentence)
+    return unready(pool, asked)
+
+
+def unready(pool: NodePool, asked: PackingInput) -> Reason | None:
+    """Why no node of the pool can be bought at present, whoever it would be for; None: it can."""
     name = f"NodePool {pool.name}"
     if pool.meta.deleted_at is not None:
         return Reason("NodePoolNotReady", f"{name} is being deleted")
     if pool.faults:
         return Reason("NodePoolNotReady", f"{name} has faults: {'; '.join(pool.faults)}")
-    if pool.replicas is not None:
-        return Reason("FailedScheduling", f"{name} is static (spec.replicas): it buys nothing for pending pods")
     base = Requirements.of(pool.requirements) & Requirements.from_labels(pool.labels)
     if base.conflict is not None:
         return Reason(

@@ -27,8 +27,8 @@ def notes(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     """What this version does not plan although the objects ask for it, and what only a brake holds back."""
     if snapshot.disrupt and (asking := sorted(p.name for p in snapshot.pools if _asks_more(p, snapshot.claims))):
         yield (
-            f"of disruption this version plans that of empty nodes only; NodePool {', '.join(asking)} asks for more "
-            "(consolidation of underutilized nodes, drift, expiry or static scaling)"
+            "of disruption this version plans that of empty nodes and of static pools only; "
+            f"NodePool {', '.join(asking)} asks for more (consolidation of underutilized nodes, drift or expiry)"
         )
     soft = [p for p in snapshot.pods if is_pending(p) and any(_preferences(p))]
     if soft:
@@ -50,7 +50,7 @@ def _preferences(pod: Pod) -> Iterator[str]:
 
 
 def _asks_more(pool: NodePool, claims: tuple[NodeClaim, ...]) -> bool:
-    if pool.consolidation_policy != "WhenEmpty" or pool.replicas is not None:
+    if pool.consolidation_policy != "WhenEmpty" and pool.replicas is None:
         return True
     own = [c for c in claims if c.pool == pool.name]
     return any(c.expire_after_seconds is not None or c.is_true("Drifted") for c in own)

@@ -13,7 +13,7 @@ from agent.model.constraints import HostPort
 from agent.model.kubernetes import Pod, Toleration
 from agent.model.names import NodeName
 
-KEPT_ANNOTATIONS = frozenset({names.DO_NOT_DISRUPT, "controller.kubernetes.io/pod-deletion-cost"})
+KEPT_ANNOTATIONS = frozenset({names.DO_NOT_DISRUPT, names.DELETION_COST})
 """Annotations of pods that decisions read; others may be large and are dropped."""
 _EVERY_ADDRESS = frozenset({None, "", "0.0.0.0", "::"})  # noqa: S104 - what a manifest may say, not what is bound to
 
