@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 import msgspec
 
 from agent.core.bins import Bin
-from agent.core.columns import Column
 from agent.core.composing import INSTANCE_KEYS, too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
@@ -107,8 +106,9 @@ class Buying:
             self._count(pool, purchases[-1], 1)
             if pool in self.asked.protected:
                 self.tried.add(pool)
+        widest: dict[tuple[int, int], _Widest] = {}
         for purchase in purchases:
-            self._widen(space, purchase)
+            self._widen(space, purchase, widest)
         return [purchase for purchase in purchases if self._is_diverse(space, purchase)]
 
     def within_limits(self, own: Template) -> Template:
@@ -138,7 +138,7 @@ class Buying:
     def _is_diverse(self, space: Space, purchase: Purchase) -> bool:
         """Whether minValues still hold within the limits; a purchase for which they do not is taken back."""
         pool = space.templates[purchase.template].pool
-        if self.asked.limits.min_values_policy == "BestEffort":
+        if self.asked.limits.min_values_policy == "BestEffort" or not any(r.min_values for r in pool.requirements):
             return True
         short = too_few(pool, [space.columns[i] for i in bits(purchase.mask)])
         if short is None:
@@ -196,23 +196,35 @@ class Buying:
         )
         return Reason("LimitExceeded", sentence)
 
-    def _widen(self, space: Space, purchase: Purchase) -> None:
-        """Allow every fallback within the limits of the pool and the price of the cluster, the cheapest first."""
+    def _widen(self, space: Space, purchase: Purchase, known: "dict[tuple[int, int], _Widest]") -> None:
+        """Allow every fallback within the limits of the pool and the price of the cluster, the cheapest first.
+
+        Where even all of them stay within the limits, as for most purchases, that is seen at once.
+        """
+        pool = space.templates[purchase.template].pool.name
+        columns = purchase.found.mask & space.members[purchase.template]
+        key = (columns, purchase.mask)
+        widest = known.get(key)
+        if widest is None:
+            widest = known[key] = _widest(space, columns, purchase.mask, self.pools[pool].limits)
+        if self._grown(pool, purchase, widest.amounts, widest.price):
+            purchase.mask = widest.mask
+            return
         counted = {space.columns[cheapest(purchase.mask)].type.name}
-        for i in bits(purchase.found.mask & space.members[purchase.template]):
+        for i in bits(columns):
             column = space.columns[i]
             if column.type.name not in counted and len(counted) >= MAX_TYPES:
                 continue
-            if self._grown(space.templates[purchase.template].pool.name, purchase, column):
+            if self._grown(pool, purchase, _amounts(column.type), column.price):
                 counted.add(column.type.name)
                 purchase.mask |= 1 << i
 
-    def _grown(self, pool: PoolName, purchase: Purchase, column: Column) -> bool:
-        """Count the launch as the larger of what it was and the column; False, and nothing counted, beyond a limit."""
-        dearer = max(0, column.price - purchase.price)
+    def _grown(self, pool: PoolName, purchase: Purchase, amounts: dict[str, int], price: int) -> bool:
+        """Count the launch as the larger of what it was and this; False, and nothing counted, beyond a limit."""
+        dearer = max(0, price - purchase.price)
         if self._too_dear(dearer):
             return False
-        limits, amounts = self.pools[pool].limits, _amounts(column.type)
+        limits = self.pools[pool].limits
         growth = {n: max(0, amounts.get(n, 0) - purchase.counted.get(n, 0)) for n in limits}
         if any(self.used[pool][n] + more > limits[n] for n, more in growth.items()):
             return False
@@ -221,6 +233,28 @@ class Buying:
         purchase.price += dearer
         self.price += dearer
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Widest:
+    """All fallbacks that one request names, and the most that they could be."""
+
+    mask: int
+    amounts: dict[str, int]
+    price: int
+
+
+def _widest(space: Space, columns: int, first: int, limits: Iterable[str]) -> _Widest:
+    types: dict[str, InstanceType] = {(kind := space.columns[cheapest(first)].type).name: kind}
+    mask = first
+    for i in bits(columns):
+        kind = space.columns[i].type
+        if kind.name in types or len(types) < MAX_TYPES:
+            types[kind.name] = kind
+            mask |= 1 << i
+    every = [_amounts(kind) for kind in types.values()]
+    amounts = {name: max(own.get(name, 0) for own in every) for name in limits}
+    return _Widest(mask, amounts, max(space.columns[i].price for i in bits(mask)))
 
 
 def _amounts(kind: InstanceType) -> dict[str, int]:

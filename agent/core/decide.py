@@ -4,7 +4,7 @@ Order: what was begun is finished first, then instances without a claim, then wh
 pending pods, then what may go, then what people read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -23,6 +23,7 @@ from agent.core.surplus import surplus
 from agent.core.world import World, target
 from agent.model import names
 from agent.model.actions import Action, DisruptNode, Launch, ReviewCertificate, UndisruptNode
+from agent.model.ec2 import Override
 from agent.model.kubernetes import Pod
 from agent.model.names import ClaimName, PoolName
 from agent.model.plan import Notice, Plan, Price, Snapshot
@@ -35,7 +36,7 @@ def decide(snapshot: Snapshot) -> Plan:
     steps = {c.name: _step(world, c.name) for c in snapshot.claims if c.name not in snapshot.busy}
     swept = orphans.sweep(world)
     packed, told = _pack(world)
-    launches = tuple(_aimed(world, launch) for launch in packed.launches)
+    launches = tuple(_aimed(world, packed.launches))
     gone = _disruption(world, packed)
     events, digests = pod_events(world)
     memory = msgspec.structs.replace(remembered(world, steps, swept), pods=digests)
@@ -121,20 +122,17 @@ def _pack(world: World) -> tuple[PackingResult, tuple[Notice, ...]]:
     return kept.merged(asked, pack(kept.offered(asked))), kept.notices
 
 
-def _aimed(world: World, launch: Launch) -> Launch:
-    """The launch with the offerings that its first request will name."""
-    snapshot, wanted = world.snapshot, launch.draft
-    node_class = world.node_class.get(wanted.node_class)
-    if node_class is None:
-        return launch
-    candidates = overrides(
-        wanted.requirements,
-        node_class,
-        snapshot.instance_types.get(wanted.node_class, ()),
-        snapshot.memory.capacity_errors,
-        snapshot.now,
-    )
-    return msgspec.structs.replace(launch, candidates=candidates.overrides)
+def _aimed(world: World, launches: Iterable[Launch]) -> Iterator[Launch]:
+    """The launches with the offerings that their first requests will name, found once for alike ones."""
+    snapshot = world.snapshot
+    found: dict[object, tuple[Override, ...]] = {}
+    for launch in launches:
+        wanted = launch.draft
+        node_class, key = world.node_class.get(wanted.node_class), (wanted.node_class, wanted.requirements)
+        if node_class is not None and key not in found:
+            types, errors = snapshot.instance_types.get(wanted.node_class, ()), snapshot.memory.capacity_errors
+            found[key] = overrides(wanted.requirements, node_class, types, errors, snapshot.now).overrides
+        yield msgspec.structs.replace(launch, candidates=found.get(key, ()))
 
 
 def _disruption(world: World, packed: PackingResult) -> Gone:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from agent.core.buying import Purchase
-from agent.core.composing import compose
+from agent.core.composing import Composer
 from agent.core.inputs import PackingInput
 from agent.core.shapes import Shape
 from agent.core.space import Space
@@ -28,6 +28,7 @@ def launches(
 ) -> tuple[Launch, ...]:
     """What is to be launched; a node of which every pod is ``dropped`` is not."""
     made: list[Launch] = []
+    composer = Composer(asked)
     for own in bought:
         content = [(deal, [key for key in keys if key not in dropped]) for deal, keys in own.content]
         pods = sorted(key for _, keys in content for key in keys)
@@ -38,5 +39,5 @@ def launches(
             both = required & deal.offer.asked if keys else required
             required = required if both.conflict is not None else both
         amounts = sum((shapes[deal.shape].requests * len(keys) for deal, keys in content), start=ZERO)
-        made.append(compose(asked, own.space, own.purchase.mask, (amounts, required), (len(made), pods)))
+        made.append(composer.launch(own.space, own.purchase.mask, (amounts, required), (len(made), pods)))
     return tuple(made)

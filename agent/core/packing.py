@@ -27,7 +27,6 @@ from agent.core.verifying import verify
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
-from agent.model.resources import ZERO, Resources
 
 FEW_SHAPES = 24
 STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
@@ -57,7 +56,7 @@ class _Packing:
 
     def offers(self) -> Offers:
         """What may be bought at present."""
-        return Offers(self.shops, self.buying, _total(self.scene), self.scene.daemons, frozenset(self.closed))
+        return Offers(self.shops, self.buying, self.scene.total, self.scene.daemons, frozenset(self.closed))
 
 
 def pack(asked: PackingInput) -> PackingResult:
@@ -69,7 +68,7 @@ def pack(asked: PackingInput) -> PackingResult:
     refused = {p.key: reason for p in asked.pods if (reason := asked.refused(p)) is not None}
     scene = Scene.of(asked, [p for p in asked.pods if p.key not in refused])
     shops = _shops(asked, scene)
-    dealing = scene.dealing(Offers(shops, None, _total(scene), scene.daemons))
+    dealing = scene.dealing(Offers(shops, None, scene.total, scene.daemons))
     packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
     dealing.keep_promises()
     packing.closed |= set() if asked.launch else set(range(len(shops)))
@@ -78,7 +77,7 @@ def pack(asked: PackingInput) -> PackingResult:
     while again and tries:
         tries -= 1
         again = _round(packing)
-    dropped = unsettled(scene, dealing, packing.bought, Offers(shops, None, _total(scene), scene.daemons))
+    dropped = unsettled(scene, dealing, packing.bought, Offers(shops, None, scene.total, scene.daemons))
     result = _result(packing, refused, dropped)
     verify(asked, result)
     return result
@@ -112,10 +111,6 @@ def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:
         if templates:
             found.append(Shop(asked, templates, daemons, sizes))
     return tuple(found)
-
-
-def _total(scene: Scene) -> Resources:
-    return sum((shape.requests * shape.count for shape in scene.shapes), start=ZERO)
 
 
 def _round(packing: _Packing) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+import msgspec
+
 from agent.core.buying import Buying
 from agent.core.columns import union
 from agent.core.composing import too_few
@@ -13,8 +15,11 @@ from agent.core.shop import Shop
 from agent.core.space import Space, bits
 from agent.core.taints import describe
 from agent.core.templates import by_weight, unusable
+from agent.core.topology.blocking import blocked
 from agent.core.topology.dealing import Dealing
+from agent.core.topology.offers import Offers
 from agent.core.topology.scene import Scene
+from agent.core.topology.selectors import as_written
 from agent.model import names
 from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityError
@@ -28,38 +33,41 @@ def reasons(
 ) -> list[Refusal]:
     """For every pod without a place why it has none, per pool in the order in which they were asked."""
     scene, dealing, buying = made
+    everything = Offers(shops, None, scene.total, scene.daemons)
     found = []
     for number, shape in enumerate(scene.shapes):
         keys = [key for key in shape.keys if key in dropped] + dealing.left[number]
         if keys:
-            why = tuple(_per_pool(asked, shops, (dealing, number), buying)) or (("", no_pools(asked)),)
+            apart = blocked(dealing, number, everything, scene.selectors)
+            why = tuple(_per_pool(asked, shops, (shape, apart), buying)) or (("", no_pools(asked, apart)),)
             found += [Refusal(key, why) for key in keys]
     return found
 
 
 def _per_pool(
-    asked: PackingInput, shops: Sequence[Shop], waiting: tuple[Dealing, int], buying: Buying
+    asked: PackingInput, shops: Sequence[Shop], about: tuple[Shape, str | None], buying: Buying
 ) -> Iterator[tuple[str, Reason]]:
-    dealing, number = waiting
     position = {own.pool.name: (shop, n) for shop in shops for n, own in enumerate(shop.templates)}
     for group in by_weight(asked.pools):
         for pool in group:
             reason = unusable(pool, asked)
             if reason is None:
                 shop, at = position[pool.name]
-                reason = refusal(shop, at, dealing.shapes[number], buying)
+                reason = refusal(shop, at, about[0], buying, about[1])
             yield pool.name, reason
 
 
-def no_pools(asked: PackingInput) -> Reason:
+def no_pools(asked: PackingInput, apart: str | None) -> Reason:
     """There is no NodePool to ask at all."""
+    if apart is not None:
+        return Reason("FailedScheduling", apart)
     if asked.pools:
         return Reason("FailedScheduling", "no NodePool can be used at present")
     return Reason("FailedScheduling", "there is no NodePool; apply one that says what may be bought")
 
 
-def refusal(shop: Shop, number: int, shape: Shape, buying: Buying) -> Reason:
-    """Why the pool of a template has no node for pods of the shape."""
+def refusal(shop: Shop, number: int, shape: Shape, buying: Buying, apart: str | None = None) -> Reason:
+    """Why the pool of a template has no node for pods of the shape; ``apart`` is what its rules about others forbid."""
     space, asked = shop.all(), shop.asked
     found = _incompatible(space, number, shape)
     if found is not None:
@@ -69,6 +77,8 @@ def refusal(shop: Shop, number: int, shape: Shape, buying: Buying) -> Reason:
         return found
     serving = _serving(space, number, shape)
     held = buying.held_back(space, number, serving)
+    if apart is not None:
+        return Reason("FailedScheduling", f"{apart}; {held}" if held is not None else apart)
     if held is not None:
         return held
     within = shop.within(buying)
@@ -169,10 +179,6 @@ def _by_size(space: Space, left: int, chain: list[str], shape: Shape) -> str | N
 
 
 def _text(requirement: Requirement) -> str:
-    """As a person writes it."""
+    """As a person writes it, without the prefix of EC2's labels."""
     key = requirement.key.removeprefix("karpenter.k8s.aws/") if requirement.key != names.ARCH else requirement.key
-    if requirement.operator == "In" and len(requirement.values) == 1:
-        return f"{key}={requirement.values[0]}"
-    if requirement.values:
-        return f"{key} {requirement.operator} [{', '.join(requirement.values)}]"
-    return f"{key} {requirement.operator}"
+    return as_written(msgspec.structs.replace(requirement, key=key))

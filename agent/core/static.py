@@ -11,7 +11,7 @@ import msgspec
 
 from agent.core.bins import Bin
 from agent.core.buying import Buying
-from agent.core.composing import compose
+from agent.core.composing import Composer
 from agent.core.inputs import PROMISED, PackingInput, PackingResult, Pair
 from agent.core.requirements import Requirements
 from agent.core.shop import Shop
@@ -105,9 +105,10 @@ def _bought(
     empty = Bin(mask=members, opened=members, used=(0,) * len(space.dimensions), content=())
     purchases = buying.choose(space, [empty] * lacking)
     sentence = f"NodePool {pool.name} keeps {pool.replicas} nodes and lacks {lacking}"
+    composer = Composer(asked)
     launches = [
         msgspec.structs.replace(
-            compose(asked, space, purchase.mask, (ZERO, Requirements()), (number, ())),
+            composer.launch(space, purchase.mask, (ZERO, Requirements()), (number, ())),
             reason=Reason("Static", sentence),
         )
         for number, purchase in enumerate(purchases, first)

@@ -147,6 +147,10 @@ class Dealing:
                     break
         return list(cells.values())
 
+    def reachable(self, number: int, at: int, offers: Offers) -> list[Values]:
+        """Every domain with room, or with something to buy, for a pod of the shape, whatever its rules about others."""
+        return [cell.values for cell in self._open_cells(number, at, offers, ())]
+
     def _grouped(self, keys: tuple[str, ...]) -> dict[Values, list[Place]]:
         """Rooms by their domains; one of which a domain is not known yet takes no pods that it matters to."""
         if keys not in self._by_keys:

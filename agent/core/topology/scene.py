@@ -19,6 +19,7 @@ from agent.core.topology.offers import Offers
 from agent.core.topology.selectors import Selectors, known_namespaces
 from agent.model import names
 from agent.model.kubernetes import Pod
+from agent.model.resources import ZERO, Resources
 
 _KeepsOut = tuple[tuple[str, int], ...]
 
@@ -34,7 +35,7 @@ class Scene:
     """What a pod of each DaemonSet means to others on a new node."""
     hosts: dict[str, HostState]
     """Per room in which any rule about one node holds: its pods' counts and caps."""
-    _selectors: Selectors
+    selectors: Selectors
 
     @classmethod
     def of(cls, asked: PackingInput, pods: Sequence[Pod]) -> "Scene":
@@ -65,13 +66,18 @@ class Scene:
         rules = tuple(_host(pod, _keeps_out(pod, selectors), selectors) for pod in daemons)
         return cls(grouped, there, tuple(running), rules, dict(hosts), selectors)
 
+    @property
+    def total(self) -> Resources:
+        """What all pods ask together."""
+        return sum((shape.requests * shape.count for shape in self.shapes), start=ZERO)
+
     def counts(self, everything: Offers) -> Counts:
         """Who is where now.
 
         The domains of a spread are those of nodes that are there and of all that pools could have (Karpenter's rule
         10.1).
         """
-        counts = Counts(self._selectors.keys_of, self._selectors.at_host)
+        counts = Counts(self.selectors.keys_of, self.selectors.at_host)
         for shape in self.shapes:
             for spread in {s for level in shape.levels for s in level.spread if s.key != names.HOSTNAME}:
                 group = counts.group(spread, shape.example)

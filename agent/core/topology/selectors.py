@@ -86,6 +86,11 @@ class Selectors:
             )
         return found
 
+    def text(self, number: int) -> str:
+        """The labels that a number stands for, as a person writes them."""
+        written = [entry for own in self._looked.get(number, ()) for entry in own.selector or ()]
+        return ",".join(map(as_written, written)) or "any labels"
+
     def ports(self, wanted: tuple[HostPort, ...]) -> tuple[dict[int, int], frozenset[int]]:
         """What host ports forbid on a node, as caps, and the numbers that their pod is counted by.
 
@@ -120,3 +125,11 @@ def known_namespaces(labels: Mapping[str, Mapping[str, str]], pods: Iterable[Pod
 
 def _selects(selector: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
     return all(value_set(entry).allows(labels.get(entry.key)) for entry in selector)
+
+
+def as_written(entry: Requirement) -> str:
+    """A requirement as a person writes it."""
+    if entry.operator == "In" and len(entry.values) == 1:
+        return f"{entry.key}={entry.values[0]}"
+    values = f" [{', '.join(entry.values)}]" if entry.values else ""
+    return f"{entry.key} {entry.operator}{values}"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from agent.core.catalog import is_allowed, is_exhausted
 from agent.core.inputs import PackingInput, PackingResult, Pair
@@ -19,8 +20,6 @@ from agent.model.resources import ZERO, Resources
 
 _LATER = {names.REGISTERED: "true", names.INITIALIZED: "true", names.HOSTNAME: "*"}
 """Labels that a node gets once it is there; its host name is one that no pod can name."""
-
-_Memo = dict[tuple[str, object, bool], bool]
 
 
 def check_nodes(asked: PackingInput, result: PackingResult) -> None:
@@ -48,6 +47,18 @@ def _each_once(pods: dict[PodKey, Pod], result: PackingResult) -> None:
         raise PlanInvalid("a pod is placed in more than one place, or in none")
 
 
+class _Alike(NamedTuple):
+    """What is the same in launches that are required to be the same: checked once."""
+
+    bought: Requirements
+    given: Requirements
+    types: tuple[InstanceType, ...]
+    least: Resources
+    """What all of the types have for pods, beside DaemonSets."""
+    allowed: set[object]
+    """Kinds of pods that may run on all of them."""
+
+
 class _Launches:
     """Whatever type a launch falls back to must hold its pods and daemons, and be what its pods require."""
 
@@ -55,34 +66,54 @@ class _Launches:
         self._types = {(name, t.name): t for name, listed in asked.instance_types.items() for t in listed}
         self._errors = tuple(e for e in asked.capacity_errors if e.until > asked.now)
         self._daemons = daemon_pods(asked)
-        self._allowed: defaultdict[object, _Memo] = defaultdict(dict)
+        self._alike: dict[object, _Alike] = {}
+        self._priced: set[object] = set()
 
     def check(self, launch: Launch, pods: Sequence[Pod]) -> None:
         """Raise PlanInvalid when the launch does not hold what is promised."""
         kinds = {_kind(pod): pod for pod in pods}
-        needed = sum((_requests(pod) for pod in pods), start=ZERO)
-        for pod in kinds.values():
+        alike = self._of(launch)
+        for kind, pod in kinds.items():
+            if kind in alike.allowed:
+                continue
             if (taint := untolerated(pod.tolerations, launch.draft.taints)) is not None:
                 raise PlanInvalid(f"launch {launch.id}: pod {pod.key} does not tolerate {taint.key}")
-        bought = Requirements.of(launch.draft.requirements)
-        given = bought & Requirements.from_labels(launch.draft.labels | _LATER)
-        daemons = [d for d in self._daemons if untolerated(d.tolerations, launch.draft.taints) is None]
-        for type_name in launch.instance_types:
-            kind = self._types.get((launch.draft.node_class, type_name))
+            for own in alike.types:
+                if not _may_run(own, alike.given, pod):
+                    raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {own.name}")
+            alike.allowed.add(kind)
+        needed = sum((_requests(pod) for pod in pods), start=ZERO)
+        if not needed.fits_in(alike.least):
+            raise PlanInvalid(f"launch {launch.id}: its pods do not fit on every one of its types")
+        self._is_priced(launch, alike.bought)
+
+    def _of(self, launch: Launch) -> _Alike:
+        draft = launch.draft
+        key = (draft.node_class, draft.requirements, tuple(draft.labels.items()), draft.taints, launch.instance_types)
+        if key in self._alike:
+            return self._alike[key]
+        bought = Requirements.of(draft.requirements)
+        given = bought & Requirements.from_labels(draft.labels | _LATER)
+        daemons = [d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None]
+        types, rooms = [], []
+        for name in launch.instance_types:
+            kind = self._types.get((draft.node_class, name))
             if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
-                raise PlanInvalid(f"launch {launch.id}: {type_name} is not offered as required")
-            memo = self._allowed[launch.draft.requirements]
-            for pod in kinds.values():
-                if not _may_run(kind, given, pod, memo):
-                    raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {type_name}")
-            load = sum((_requests(d) for d in daemons if _may_run(kind, given, d, memo)), start=ZERO)
-            if not (needed + load).fits_in(kind.allocatable):
-                raise PlanInvalid(f"launch {launch.id}: its pods do not fit on {type_name}")
-        self._is_priced(launch, bought)
+                raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
+            load = sum((_requests(d) for d in daemons if _may_run(kind, given, d)), start=ZERO)
+            types.append(kind)
+            rooms.append(kind.allocatable - load)
+        found = _Alike(bought, given, tuple(types), _least(rooms), set())
+        self._alike[key] = found
+        return found
 
     def _is_priced(self, launch: Launch, bought: Requirements) -> None:
         """The expected offering is there, allowed, not refused lately, and costs what is said."""
         expected = (launch.zone, launch.capacity_type, launch.price_nano_usd)
+        seen = (launch.draft.node_class, launch.draft.requirements, launch.instance_type, expected)
+        if seen in self._priced:
+            return
+        self._priced.add(seen)
         kind = self._types[launch.draft.node_class, launch.instance_type]
         if launch.instance_type not in launch.instance_types or not any(
             (o.zone, o.capacity_type, o.price_nano_usd) == expected
@@ -101,26 +132,29 @@ def _requests(pod: Pod) -> Resources:
     return pod.requests if pod.requests.pods else pod.requests + Resources(pods=1)
 
 
-def _may_run(kind: InstanceType, given: Requirements, pod: Pod, memo: _Memo) -> bool:
+def _least(rooms: Sequence[Resources]) -> Resources:
+    """The least of each resource; what one of them lacks counts as none."""
+    named = {name for room in rooms for name, _ in room.items()}
+    return Resources.of({name: min(room.amount(name) for room in rooms) for name in named})
+
+
+def _may_run(kind: InstanceType, given: Requirements, pod: Pod) -> bool:
     """Whether a node of the type that a launch may become is what the pod requires.
 
     A pod must run on every such node; a DaemonSet's counts where it runs on some.
     """
     if not (pod.node_selector or pod.affinity_terms or pod.volume_terms):
         return True
-    key = (kind.name, _kind(pod), pod.is_daemon)
-    if key not in memo:
-        own = type_labels(kind.requirements) & Requirements(
-            {
-                names.INSTANCE_TYPE: ValueSet(frozenset({kind.name})),
-                names.ZONE: ValueSet(frozenset[str](o.zone for o in kind.offerings)),
-                names.CAPACITY_TYPE: ValueSet(frozenset[str](o.capacity_type for o in kind.offerings)),
-            }
-        )
-        node = (own & given).by_key
-        fits = ValueSet.intersects if pod.is_daemon else ValueSet.__le__
-        memo[key] = any(all(fits(node.get(k, ABSENT), v) for k, v in a) for a in alternatives(pod))
-    return memo[key]
+    own = type_labels(kind.requirements) & Requirements(
+        {
+            names.INSTANCE_TYPE: ValueSet(frozenset({kind.name})),
+            names.ZONE: ValueSet(frozenset[str](o.zone for o in kind.offerings)),
+            names.CAPACITY_TYPE: ValueSet(frozenset[str](o.capacity_type for o in kind.offerings)),
+        }
+    )
+    node = (own & given).by_key
+    fits = ValueSet.intersects if pod.is_daemon else ValueSet.__le__
+    return any(all(fits(node.get(k, ABSENT), v) for k, v in a) for a in alternatives(pod))
 
 
 def _rooms_hold(asked: PackingInput, placements: Iterable[Placement], pods: dict[PodKey, Pod]) -> None:

@@ -1,5 +1,6 @@
 """Whether the limits of pools and the brakes of the whole cluster hold."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -29,7 +30,8 @@ def _within_limits(asked: PackingInput, result: PackingResult) -> None:
         for resource, limit in pool.limits.items():
             if not launches:
                 continue
-            planned = sum(_most(asked, launch.draft.node_class, launch.instance_types, resource) for launch in launches)
+            alike = Counter((launch.draft.node_class, launch.instance_types) for launch in launches)
+            planned = sum(n * _most(asked, own, listed, resource) for (own, listed), n in alike.items())
             if planned and planned + sum(_held(asked, claim, resource) for claim in claims) > limit:
                 raise PlanInvalid(f"NodePool {pool.name} would use more {resource} than its limit")
 
