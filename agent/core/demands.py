@@ -46,18 +46,21 @@ class Demands:
             content += list(self._between(number, begin, self.taken[number]))
         return content
 
-    def unbought(self, bins: Iterable[Bin]) -> Iterator[tuple[Deal, list[PodKey], bool]]:
+    def unbought(self, bins: Iterable[Bin]) -> list[tuple[Deal, list[PodKey], bool]]:
         """Pods that nothing was bought for, and whether they were at least in one of the bins."""
         filled = [0] * len(self.demands)
         for found in bins:
             for number, units in found.content:
                 filled[number] += units * self.demands[number].size
-        for number, demand in enumerate(self.demands):
+        return [
+            (deal, keys, fits)
+            for number, demand in enumerate(self.demands)
             for begin, end, fits in (
                 (self.taken[number], filled[number], True),
                 (filled[number], demand.count * demand.size, False),
-            ):
-                yield from ((deal, keys, fits) for deal, keys in list(self._between(number, begin, end)))
+            )
+            for deal, keys in self._between(number, begin, end)
+        ]
 
     def _between(self, number: int, begin: int, end: int) -> Iterator[tuple[Deal, list[PodKey]]]:
         at = 0

@@ -43,9 +43,11 @@ class Dealing:
         return self._checks[number, at]
 
     def keep_promises(self) -> None:
-        """Give claims the pods that they were bought for, wherever they may still come."""
+        """Give claims the pods that they were bought for, wherever they may still come, in the order of dealing."""
+        turn = {number: n for n, number in enumerate(self._in_turn())}
         number_of = {key: number for number, keys in self.left.items() for key in keys}
         asked = [(key, place) for place in self.places for key in place.room.promised if key in number_of]
+        asked.sort(key=lambda own: (turn[number_of[own[0]]], own[0]))
         waiting = len(asked) + 1
         while len(asked) < waiting:
             waiting = len(asked)
