@@ -32,7 +32,8 @@ class _Stand:
 def unsettled(scene: Scene, dealing: Dealing, bought: Sequence[Bought], everything: Offers) -> frozenset[PodKey]:
     """Pods that may not come to their place after all; ``dealing.order`` becomes an order in which the others may."""
     # Which of alike pods is on which node was not known when they were dealt: what waits for one comes after it.
-    if not any(dealing.left.values()) and not any(host.needs for own in scene.shapes for host in own.hosts):
+    together = any(host.needs for own in scene.shapes for host in own.hosts)
+    if not (dealing.returned or together or any(dealing.left.values())):
         return frozenset()
     replay = _Replay(scene, scene.counts(everything))
     waiting = replay.stands(dealing, bought)

@@ -32,6 +32,8 @@ class Dealing:
     seats: dict[PodKey, Seat] = field(default_factory=dict)
     order: dict[PodKey, None] = field(default_factory=dict)
     """Pods as they were given a place, the last time that they were."""
+    returned: bool = False
+    """Some were given a place and lost it again."""
     _load: dict[Values, int] = field(default_factory=dict)
     _by_keys: dict[tuple[str, ...], dict[Values, list[Place]]] = field(default_factory=dict)
     _checks: dict[tuple[int, int], Checks] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class Dealing:
 
     def give_back(self, deal: Deal, keys: Sequence[PodKey]) -> None:
         """Take pods out of a deal: no node was bought for them."""
+        self.returned = True
         gone = set(keys)
         deal.keys = [key for key in deal.keys if key not in gone]
         self.left[deal.shape] = sorted([*self.left[deal.shape], *keys])
