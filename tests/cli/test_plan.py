@@ -169,6 +169,15 @@ def test_brakes_of_the_settings_hold_launches_back_and_are_named() -> None:
     assert "note: maxNodes, a brake of the daemon, holds launches back" in done.stderr
 
 
+def test_without_being_set_the_daemons_brakes_hold_nothing_back_and_are_told(tmp_path: Path) -> None:
+    arguments = world(tmp_path, pool(), *(pod(f"p{n}") for n in range(150)))
+    done = run(*arguments)
+    assert "Plan: 150 to launch" in done.stdout
+    assert "launchesPerMinute), so this plan takes it 8 minutes" in done.stderr
+    assert "stops at 100 nodes of its own (maxNodes), and this plan comes to 150" in done.stderr
+    assert "Plan: 100 to launch" in run(*arguments, "--set", "maxNodes=100").stdout
+
+
 # What is said beside the plan.
 
 
