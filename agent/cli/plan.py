@@ -11,6 +11,7 @@ import msgspec
 from agent.aws.offline import Shipped, shipped, zones
 from agent.cli.check import read_documents
 from agent.core.decide import decide
+from agent.core.overlays import overlaid
 from agent.core.verifying import PlanInvalid
 from agent.kube.offline import Objects, objects
 from agent.kube.times import utc_now
@@ -141,6 +142,7 @@ def _snapshot(read: Objects, types: Shipped | tuple[InstanceType, ...], settings
     for name in wanted:
         node_class = known.get(name) or NodeClass(Meta(name), "")
         made[name] = types.instance_types(node_class) if isinstance(types, Shipped) else types
+    corrected = overlaid(made, read.pools, read.overlays)
     return Snapshot(
         now=now,
         cluster=Cluster(settings.cluster_name, "", settings.region),
@@ -151,7 +153,8 @@ def _snapshot(read: Objects, types: Shipped | tuple[InstanceType, ...], settings
         claims=read.claims,
         pools=read.pools,
         classes=read.classes,
-        instance_types=made,
+        instance_types=corrected.instance_types,
+        overlays=corrected.overlays,
         machines=(),
         machines_at=now,
         pdbs=read.pdbs,

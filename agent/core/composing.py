@@ -57,7 +57,9 @@ def compose(
         requirements=_by_price(requirements.written(), listed),
         requests=without_volumes(space.load(mask) + content[0]),
         labels=_labels(own, requirements),
-        annotations=_annotations(asked, pool, relaxed) | {PROMISED: msgspec.json.encode(pods).decode()},
+        annotations=_annotations(asked, pool, relaxed)
+        | {mark: "true" for column in columns for mark in column.type.overlaid}
+        | {PROMISED: msgspec.json.encode(pods).decode()},
         taints=pool.taints,
         startup_taints=pool.startup_taints,
         expire_after_seconds=pool.expire_after_seconds,

@@ -37,6 +37,9 @@ def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:
             "of disruption this version plans that of empty nodes and of static pools only; "
             f"NodePool {', '.join(asking)} asks for more (consolidation of underutilized nodes, drift or expiry)"
         )
+    for overlay in snapshot.overlays:
+        for fault in overlay.faults:
+            yield f"NodeOverlay {overlay.meta.name}: {fault}"
     soft = [p for p in snapshot.pods if is_pending(p) and any(_preferences(p))]
     if soft:
         fields = sorted({field for p in soft for field in _preferences(p)})
