@@ -1,7 +1,7 @@
 """Clients of AWS: one per service, made once, with time limits and a retry policy that is said here."""
 
 import threading
-from typing import TYPE_CHECKING, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the stubs are no dependency of the daemon
     from types_boto3_ssm.client import SSMClient
     from types_boto3_sts.client import STSClient
 
-Service = Literal["ec2", "ssm", "iam", "pricing", "sqs", "sts"]
+Service = Literal["ec2", "ssm", "iam", "pricing", "service-quotas", "sqs", "sts"]
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 30.0
@@ -56,6 +56,8 @@ class AwsSession:
     def client(self, service: Literal["pricing"]) -> "PricingClient": ...
     @overload
     def client(self, service: Literal["sqs"]) -> "SQSClient": ...
+    @overload
+    def client(self, service: Literal["service-quotas"]) -> Any: ...  # noqa: ANN401 - there are no stubs
     @overload
     def client(self, service: Literal["sts"]) -> "STSClient": ...
     def client(self, service: Service) -> object:

@@ -11,6 +11,7 @@ import msgspec
 from agent.aws.offline import Shipped, shipped, zones
 from agent.cli.check import read_documents
 from agent.core.decide import decide
+from agent.core.overlays import overlaid
 from agent.core.verifying import PlanInvalid
 from agent.kube.offline import Objects, objects
 from agent.kube.times import utc_now
@@ -20,11 +21,13 @@ from agent.manifests.catalog import parse_catalog
 from agent.model.ec2 import InstanceType, NodeClass
 from agent.model.kubernetes import Meta
 from agent.model.names import ClassName
-from agent.model.plan import Cluster, Plan, Snapshot
+from agent.model.plan import Cluster, Limits, Plan, Snapshot
 from agent.report import plan_json, plan_notes, plan_text
 from agent.settings import Settings, SettingsError, defaults, override
 
 SOMETHING_TO_DO = 2
+NO_BRAKE = 1_000_000_000
+"""More nodes than any plan has."""
 SEED = "plan"
 EXAMPLES = """\b
 Examples:
@@ -87,7 +90,9 @@ def plan(  # noqa: PLR0913 - one argument per option
         decided = decide(snapshot)
     except PlanInvalid as error:
         raise click.ClickException(f"the plan contradicts itself, which is a fault of Joinery: {error}") from error
-    _say([*(plan_notes.prices(provided) if types is None else ()), *plan_notes.notes(snapshot, decided)])
+    _say(
+        [*(plan_notes.prices(provided) if types is None else ()), *plan_notes.notes(snapshot, decided, settings.limits)]
+    )
     _show(snapshot, decided, output)
     busy = decided.launches or plan_json.disruptions(decided)
     if detailed_exitcode and busy:
@@ -137,18 +142,19 @@ def _snapshot(read: Objects, types: Shipped | tuple[InstanceType, ...], settings
     for name in wanted:
         node_class = known.get(name) or NodeClass(Meta(name), "")
         made[name] = types.instance_types(node_class) if isinstance(types, Shipped) else types
+    corrected = overlaid(made, read.pools, read.overlays)
     return Snapshot(
         now=now,
         cluster=Cluster(settings.cluster_name, "", settings.region),
-        # Files prove the identity of no node; which belongs to which claim was settled when they were read.
-        limits=msgspec.structs.replace(settings.limits, node_name="private-dns"),
+        limits=_limits(settings),
         seed=SEED,
         pods=read.pods,
         nodes=read.nodes,
         claims=read.claims,
         pools=read.pools,
         classes=read.classes,
-        instance_types=made,
+        instance_types=corrected.instance_types,
+        overlays=corrected.overlays,
         machines=(),
         machines_at=now,
         pdbs=read.pdbs,
@@ -160,6 +166,15 @@ def _snapshot(read: Objects, types: Shipped | tuple[InstanceType, ...], settings
         attach_limits=read.attach_limits,
         namespaces=read.namespaces,
     )
+
+
+def _limits(settings: Settings) -> Limits:
+    """What was set; a what-if is answered whole, so the daemon's brakes hold only where they were asked for.
+
+    Files prove the identity of no node; which belongs to which claim was settled when they were read.
+    """
+    free = {name: NO_BRAKE for name in ("max_nodes", "launches_per_minute") if name not in settings.model_fields_set}
+    return msgspec.structs.replace(settings.limits, node_name="private-dns", **free)
 
 
 def _say(notes: Iterable[str]) -> None:

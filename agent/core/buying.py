@@ -228,6 +228,8 @@ class Buying:
         growth = {n: max(0, amounts.get(n, 0) - purchase.counted.get(n, 0)) for n in limits}
         if any(self.used[pool][n] + more > limits[n] for n, more in growth.items()):
             return False
+        if self.asked.narrow and (any(growth.values()) or (dearer and self.asked.limits.max_price_nano_usd)):
+            return False
         _add(self.used[pool], growth)
         _add(purchase.counted, growth)
         purchase.price += dearer

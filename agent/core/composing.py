@@ -102,7 +102,8 @@ def _pattern(asked: PackingInput, space: Space, mask: int, required: Requirement
         requirements=_by_price(requirements.written(), listed),
         requests=space.load(mask),
         labels=_labels(own, requirements),
-        annotations=_annotations(asked, pool, relaxed),
+        annotations=_annotations(asked, pool, relaxed)
+        | {mark: "true" for column in columns for mark in column.type.overlaid},
         taints=pool.taints,
         startup_taints=pool.startup_taints,
         expire_after_seconds=pool.expire_after_seconds,

@@ -12,13 +12,14 @@ import msgspec
 from agent.core import lifecycle, orphans, pools, termination
 from agent.core.admission import is_ours
 from agent.core.catalog import overrides
+from agent.core.coming import merged, offered
 from agent.core.disruption import Found, empty_nodes
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.memory import remembered
-from agent.core.packing import pack
 from agent.core.podevents import pod_events
 from agent.core.pods import displaced, is_pending
-from agent.core.static import missing
+from agent.core.priority import pack_by_priority
+from agent.core.static import as_written, missing
 from agent.core.surplus import surplus
 from agent.core.world import World, target
 from agent.model import names
@@ -119,7 +120,9 @@ def _pack(world: World) -> tuple[PackingResult, tuple[Notice, ...]]:
     provision = snapshot.provision and not snapshot.approvals.paused and snapshot.machines is not None
     asked = PackingInput.of(world, pods, launch=provision)
     kept = missing(asked)
-    return kept.merged(asked, pack(kept.offered(asked))), kept.notices
+    packed = merged(asked, kept.launches, pack_by_priority(offered(asked, kept.launches)))
+    launches = tuple(as_written(launch, world.pool[launch.draft.pool]) for launch in packed.launches)
+    return msgspec.structs.replace(packed, launches=launches), kept.notices
 
 
 def _aimed(world: World, launches: Iterable[Launch]) -> Iterator[Launch]:

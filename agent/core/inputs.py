@@ -57,6 +57,8 @@ class PackingInput(msgspec.Struct, frozen=True):
     """Random text of this cycle, from which claims are named."""
     launch: bool = True
     """False: only room that is there already counts."""
+    narrow: bool = False
+    """Limits are scarce: a launch may fall back to no type that counts for more than the cheapest that holds it."""
     obstacles: dict[PodKey, Reason] = {}
     """Pods whose volumes keep them from any node, and why."""
 

@@ -34,12 +34,17 @@ class Template(msgspec.Struct, frozen=True):
 
 def template(pool: NodePool, types: tuple[InstanceType, ...]) -> Template:
     """Requirements of the pool, its labels and those that every node gets (Karpenter's rule 6.4)."""
-    labels = normalized_labels(pool.labels) | {names.NODEPOOL: str(pool.name), names.NODECLASS: str(pool.node_class)}
+    labels = pool_labels(pool)
     every = Requirements.from_labels(labels | {names.REGISTERED: "true", names.INITIALIZED: "true"})
     host = Requirements.of([Requirement(names.HOSTNAME, "In", (UNNAMED,))])
     ordered = tuple(sorted(types, key=lambda t: t.name))
     mentioned = frozenset(normalized(entry.key) for kind in types for entry in kind.requirements)
     return Template(pool, Requirements.of(pool.requirements) & every & host, labels, ordered, mentioned)
+
+
+def pool_labels(pool: NodePool) -> dict[str, str]:
+    """Labels that every node of the pool has: those of its template, its name and its class."""
+    return normalized_labels(pool.labels) | {names.NODEPOOL: str(pool.name), names.NODECLASS: str(pool.node_class)}
 
 
 def by_weight(pools: tuple[NodePool, ...]) -> tuple[tuple[NodePool, ...], ...]:

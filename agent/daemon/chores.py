@@ -101,13 +101,6 @@ def _kubelet(api: KubeApi) -> KubeletSettings:
 
 def token_rotation(api: KubeApi, ssm: Ssm, settings: Settings, identity: str) -> TokenRotation:
     """The one rotation that daemon, timer and command share by its Lease."""
-    policy = TokenPolicy(
-        parameter=settings.token_parameter,
-        facts_parameter=settings.facts_parameter,
-        ttl_seconds=settings.token.ttl_seconds,
-        rotate_seconds=settings.token.rotate_seconds,
-        overlap_seconds=settings.token.overlap_seconds,
-        kms_key_id=settings.kms_key_id,
-    )
+    policy = TokenPolicy.of(settings)
     surroundings = Surroundings(utc_now, time.sleep, random.SystemRandom())
     return TokenRotation(api, ssm, LeaseLock(api, settings.namespace, LOCK_NAME, identity), policy, surroundings)

@@ -139,6 +139,16 @@ def read_facts(api: KubeApi, *, cluster: str, region: str, token_parameter: str,
         raise FactsUnavailable(f"the cluster's join facts cannot be used: {e}") from e
 
 
+def authority_of(api: KubeApi) -> str:
+    """The cluster's CA certificates as PEM, from kube-public/cluster-info.
+
+    Raises:
+        FactsUnavailable: cluster-info is missing or holds no CA.
+        KubeError: the API server does not answer.
+    """
+    return _pem(_cluster_info(api).authority).decode()
+
+
 def ca_hashes(authority: str) -> tuple[str, ...]:
     """``sha256:`` and the hex digest of the SubjectPublicKeyInfo of every certificate of a base64 PEM bundle.
 
@@ -146,11 +156,18 @@ def ca_hashes(authority: str) -> tuple[str, ...]:
         FactsUnavailable: it is not base64 of one or more PEM certificates.
     """
     try:
-        certificates = x509.load_pem_x509_certificates(b64decode(authority, validate=True))
-    except (Base64Error, ValueError) as e:
+        certificates = x509.load_pem_x509_certificates(_pem(authority))
+    except ValueError as e:
         raise FactsUnavailable(f"kube-public/cluster-info holds no CA certificate that can be read: {e}") from e
     keys = [c.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for c in certificates]
     return tuple(dict.fromkeys(f"sha256:{hashlib.sha256(key).hexdigest()}" for key in keys))
+
+
+def _pem(authority: str) -> bytes:
+    try:
+        return b64decode(authority, validate=True)
+    except Base64Error as e:
+        raise FactsUnavailable(f"kube-public/cluster-info holds no CA certificate that can be read: {e}") from e
 
 
 def _cluster_info(api: KubeApi) -> _Cluster:

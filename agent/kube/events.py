@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 REPEAT_AFTER = timedelta(minutes=2)
 SLOW_REPEAT_AFTER = timedelta(minutes=15)
 SLOW: Final[frozenset[ReasonCode]] = frozenset(
-    {"DisruptionBlocked", "Paused", "SweepBrake", "NodePoolNotReady", "NodeClassNotReady"}
+    {"DisruptionBlocked", "Paused", "SweepBrake", "NodePoolNotReady", "NodeClassNotReady", "NodeOverlayNotReady"}
 )
 """Reasons that stand for long; they are told every quarter of an hour."""
 LONGEST_QUEUE = 500
@@ -37,6 +37,7 @@ API_VERSIONS = {
     "Node": "v1",
     "Namespace": "v1",
     "NodePool": f"{names.KARPENTER_GROUP}/v1",
+    "NodeOverlay": f"{names.KARPENTER_GROUP}/v1alpha1",
     "NodeClaim": f"{names.KARPENTER_GROUP}/v1",
     "EC2NodeClass": f"{names.AWS_GROUP}/v1",
     "CertificateSigningRequest": "certificates.k8s.io/v1",

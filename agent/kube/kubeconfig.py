@@ -139,7 +139,7 @@ def _load(path: str) -> Access:
 
 
 def _token_source(path: str, configuration: Configuration) -> Callable[[], str | None]:
-    file = _token_file(path)
+    file = token_file(path)
     if file is not None:
         return TokenFile(file)
     lock = threading.Lock()
@@ -156,7 +156,7 @@ def _token_source(path: str, configuration: Configuration) -> Callable[[], str |
     return current
 
 
-def _token_file(path: str) -> Path | None:
+def token_file(path: str) -> Path | None:
     """The current user's ``tokenFile``, which wins over ``token`` as in client-go."""
     documents = [(file, yaml.safe_load(file.read_text()) or {}) for file in _files(path)]
     current = next((d["current-context"] for _, d in documents if d.get("current-context")), None)

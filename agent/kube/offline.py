@@ -25,7 +25,14 @@ from agent.kube.workloads import (
     labels_by_namespace,
     workload,
 )
-from agent.manifests import Document, NodeClassManifest, kubelet_settings, parse_node_class, parse_node_pool
+from agent.manifests import (
+    Document,
+    NodeClassManifest,
+    kubelet_settings,
+    parse_node_class,
+    parse_node_overlay,
+    parse_node_pool,
+)
 from agent.manifests.disks import root_volume_bytes, volumes
 from agent.manifests.faults import Fault, Note
 from agent.model.ec2 import KubeletSettings, NodeClass, Subnet
@@ -42,11 +49,11 @@ from agent.model.kubernetes import (
     VolumeAttachment,
 )
 from agent.model.names import Zone
+from agent.model.overlays import NodeOverlay
 from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 
 _FOREIGN: Final = "a plan does not read this kind"
 _WHY: Final = {
-    "NodeOverlay": "this version reads no overlays; prices and capacities are those of the catalogue",
     "InstanceTypeCatalog": "a catalogue is given with --catalog",
 }
 
@@ -63,6 +70,7 @@ class Objects(msgspec.Struct, frozen=True):
     claims: tuple[NodeClaim, ...] = ()
     pools: tuple[NodePool, ...] = ()
     classes: tuple[NodeClass, ...] = ()
+    overlays: tuple[NodeOverlay, ...] = ()
     pdbs: tuple[PodDisruptionBudget, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     attachments: tuple[VolumeAttachment, ...] = ()
@@ -91,6 +99,7 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         claims=claims,
         pools=reading.all_of(NodePool),
         classes=reading.all_of(NodeClass),
+        overlays=reading.all_of(NodeOverlay),
         pdbs=reading.all_of(PodDisruptionBudget),
         daemonsets=reading.all_of(DaemonSet),
         attachments=reading.all_of(VolumeAttachment),
@@ -153,6 +162,7 @@ Value = (
     | NodeClaim
     | NodePool
     | NodeClass
+    | NodeOverlay
     | PodDisruptionBudget
     | DaemonSet
     | VolumeAttachment
@@ -170,6 +180,7 @@ READERS: Final[Mapping[tuple[str, str], Callable[[Document, bytes], Value]]] = {
     ("karpenter.sh", "NodeClaim"): lambda _, raw: wire.node_claim(raw),
     ("karpenter.sh", "NodePool"): lambda document, _: parse_node_pool(document.obj, given_hash=True),
     ("karpenter.k8s.aws", "EC2NodeClass"): lambda document, _: node_class(document.obj),
+    ("karpenter.sh", "NodeOverlay"): lambda document, _: parse_node_overlay(document.obj),
     ("policy", "PodDisruptionBudget"): lambda _, raw: wire.pod_disruption_budget(raw),
     ("apps", "DaemonSet"): lambda _, raw: wire.daemonset(raw),
     ("storage.k8s.io", "VolumeAttachment"): lambda _, raw: wire.volume_attachment(raw),

@@ -62,6 +62,11 @@ def node_classes(name: str | None = None) -> str:
     return _path(f"{AWS_GROUP}/v1", "ec2nodeclasses", None, name)
 
 
+def node_overlays(name: str | None = None) -> str:
+    """``karpenter.sh/v1alpha1`` NodeOverlays."""
+    return _path(f"{KARPENTER_GROUP}/v1alpha1", "nodeoverlays", None, name)
+
+
 def leases(namespace: str | None = None, name: str | None = None) -> str:
     """``coordination.k8s.io/v1`` Leases."""
     return _path("coordination.k8s.io/v1", "leases", namespace, name)

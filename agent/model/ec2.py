@@ -37,6 +37,8 @@ class InstanceType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     offerings: tuple[Offering, ...] = ()
     ebs_attachments: int | None = None
     """EBS volumes of pods that a node of it attaches. None: not known."""
+    overlaid: tuple[str, ...] = ()
+    """Annotations that say what NodeOverlays changed of it."""
 
     @property
     def allocatable(self) -> Resources:

@@ -17,6 +17,7 @@ from agent.model.kubernetes import (
     VolumeAttachment,
 )
 from agent.model.names import ClaimUid, ClassName, InstanceId, PodKey, PoolName
+from agent.model.overlays import NodeOverlay
 from agent.model.reasons import Blocked, Reason, Refusal
 from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 
@@ -132,6 +133,8 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     classes: tuple[NodeClass, ...] = ()
     instance_types: dict[ClassName, tuple[InstanceType, ...]] = {}
     """Per class, because its kubelet settings, disks, subnets and images decide what a type is worth."""
+    overlays: tuple[NodeOverlay, ...] = ()
+    """Already applied to ``instance_types``; here for their faults and conflicts."""
     machines: tuple[Machine, ...] | None = ()
     """Instances with the cluster's tag, ours and Terraform's. None: EC2 could not be read."""
     machines_at: datetime | None = None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from agent.aws.offline import Shipped
 from agent.core.pods import is_pending
 from agent.model.kubernetes import NodeClaim, NodePool, Pod
-from agent.model.plan import Plan, Snapshot
+from agent.model.plan import Limits, Plan, Snapshot
 
 _BRAKES = {"LaunchRate": "launchesPerMinute", "MaxNodes": "maxNodes", "MaxPricePerHour": "maxPricePerHour"}
 """Codes of refusals that the daemon's own brakes give, and their settings."""
@@ -23,13 +23,23 @@ def prices(shipped: Shipped) -> Iterator[str]:
         yield f"the files name no zone; {', '.join(shipped.zones)} are assumed"
 
 
-def notes(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
-    """What this version does not plan although the objects ask for it, and what only a brake holds back."""
+def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:
+    """What this version does not plan although the objects ask for it, and what brakes hold back, here or later.
+
+    Args:
+        snapshot: What was planned for.
+        plan: What came of it.
+        brakes: Those that the daemon would have; the snapshot's may be wider.
+
+    """
     if snapshot.disrupt and (asking := sorted(p.name for p in snapshot.pools if _asks_more(p, snapshot.claims))):
         yield (
             "of disruption this version plans that of empty nodes and of static pools only; "
             f"NodePool {', '.join(asking)} asks for more (consolidation of underutilized nodes, drift or expiry)"
         )
+    for overlay in snapshot.overlays:
+        for fault in overlay.faults:
+            yield f"NodeOverlay {overlay.meta.name}: {fault}"
     soft = [p for p in snapshot.pods if is_pending(p) and any(_preferences(p))]
     if soft:
         fields = sorted({field for p in soft for field in _preferences(p)})
@@ -38,6 +48,19 @@ def notes(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
     for code in sorted(held):
         setting = _BRAKES[code]
         yield f"{setting}, a brake of the daemon, holds launches back; --set {setting}=VALUE plans with another"
+    yield from _later(snapshot, len(plan.launches), brakes)
+
+
+def _later(snapshot: Snapshot, launches: int, brakes: Limits) -> Iterator[str]:
+    """What the daemon would take several minutes for, or stop at."""
+    if launches > brakes.launches_per_minute:
+        yield (
+            f"the daemon buys {brakes.launches_per_minute} nodes a minute at most (launchesPerMinute), "
+            f"so this plan takes it {-(-launches // brakes.launches_per_minute)} minutes"
+        )
+    nodes = len(snapshot.claims) + launches
+    if nodes > brakes.max_nodes:
+        yield f"the daemon stops at {brakes.max_nodes} nodes of its own (maxNodes), and this plan comes to {nodes}"
 
 
 def _preferences(pod: Pod) -> Iterator[str]:

@@ -169,6 +169,15 @@ def test_brakes_of_the_settings_hold_launches_back_and_are_named() -> None:
     assert "note: maxNodes, a brake of the daemon, holds launches back" in done.stderr
 
 
+def test_without_being_set_the_daemons_brakes_hold_nothing_back_and_are_told(tmp_path: Path) -> None:
+    arguments = world(tmp_path, pool(), *(pod(f"p{n}") for n in range(150)))
+    done = run(*arguments)
+    assert "Plan: 150 to launch" in done.stdout
+    assert "launchesPerMinute), so this plan takes it 8 minutes" in done.stderr
+    assert "stops at 100 nodes of its own (maxNodes), and this plan comes to 150" in done.stderr
+    assert "Plan: 100 to launch" in run(*arguments, "--set", "maxNodes=100").stdout
+
+
 # What is said beside the plan.
 
 
@@ -321,3 +330,19 @@ def test_a_pod_that_the_scheduler_has_placed_or_gated_is_not_pending(tmp_path: P
     gated = pod("gated") | {"status": {"conditions": [condition("PodScheduled", "False")]}}
     body = planned(world(tmp_path, pool(), gated, running("there", "i-1"), node("i-1", None)))
     assert (body["actions"], body["placements"]) == ([], {})
+
+
+def test_an_overlay_of_the_files_corrects_prices_and_a_conflict_is_a_note(tmp_path: Path) -> None:
+    def overlay(name: str, price: str) -> dict[str, Any]:
+        return {
+            "apiVersion": "karpenter.sh/v1alpha1",
+            "kind": "NodeOverlay",
+            "metadata": {"name": name},
+            "spec": {"requirements": [], "price": price},
+        }
+
+    alone = world(tmp_path, pool(), pod("web"), overlay("flat", "0.001"))
+    assert [a["price"] for a in launches(planned(alone))] == [0.001]
+    done = run(*world(tmp_path, pool(), pod("web"), overlay("flat", "0.001"), overlay("other", "0.002")))
+    assert done.exit_code == 0
+    assert "note: NodeOverlay flat: it conflicts with NodeOverlay other of the same weight" in done.stderr

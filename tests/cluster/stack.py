@@ -126,11 +126,16 @@ class Stack:
 
     def joinery(self, *arguments: str, kubeconfig: Path | None = None, fails: bool = False) -> str:
         """Run a command to its end; what it printed, and with ``fails`` what it complained of."""
+        done = self.run(*arguments, kubeconfig=kubeconfig)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stderr if fails else done.stdout
+
+    def run(self, *arguments: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, whatever that is."""
         environment = self.environment | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig is not None else {})
         done = subprocess.run([*JOINERY, *arguments], env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
-        return done.stderr if fails else done.stdout
+        return done
 
     def operator(self, *arguments: str, fails: bool = False) -> str:
         """What a person on the control plane runs: as administrator, which the daemon is not."""

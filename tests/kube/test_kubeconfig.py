@@ -17,7 +17,7 @@ from tests.kube.watching import stopped_from_another_thread
 NODE = paths.nodes("a")
 
 
-def test_a_token_file_is_read_anew_when_it_changes(server: ApiServer, tmp_path: Path) -> None:
+def test_atoken_file_is_read_anew_when_it_changes(server: ApiServer, tmp_path: Path) -> None:
     server.put(NODE, {})
     token = tmp_path / "token"
     token.write_text("first\n")
@@ -33,7 +33,7 @@ def test_a_token_file_is_read_anew_when_it_changes(server: ApiServer, tmp_path: 
     assert sent == ["Bearer first", "Bearer second", "Bearer second"]
 
 
-def test_a_token_file_that_is_not_there_is_named(server: ApiServer, tmp_path: Path) -> None:
+def test_atoken_file_that_is_not_there_is_named(server: ApiServer, tmp_path: Path) -> None:
     config = server.kubeconfig(tmp_path, {"tokenFile": "nowhere"})
     with pytest.raises(errors.KubeError, match="nowhere"):
         KubeApi.from_kubeconfig(config)
