@@ -62,11 +62,15 @@ class Offers:
         space, level, rule = self.space(number), shape.levels[at], shape.hosts[at]
         usable = self._open_to(number, shape, level) & self._beside_daemons(number, rule)
         holding = space.fits(space.vector(shape.requests)) & usable
+        cells: dict[Values, Offer] = {}
         for asked in level.alternatives if holding else ():
             found = space.select(asked, usable)
             if found & holding:
-                return self._cut(number, found, holding, asked, keys)
-        return {}
+                # A later alternative counts in domains only that no earlier one leaves anything in.
+                cells = self._cut(number, found, holding, asked, keys) | cells
+                if not keys:
+                    break
+        return cells
 
     def _cut(
         self, number: int, wide: int, holding: int, asked: Requirements, keys: tuple[str, ...]
