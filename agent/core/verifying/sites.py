@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent.core.inputs import PackingInput, PackingResult, Pair
-from agent.core.requirements import Requirements, ValueSet, normalized_labels, type_labels
+from agent.core.requirements import ABSENT, ANYTHING, Requirements, ValueSet, normalized_labels, type_labels
 from agent.core.taints import lasting, tolerates
 from agent.model import names
 from agent.model.ec2 import InstanceType
@@ -56,8 +56,10 @@ class Site:
             sets = [_of_type(kind, key) for kind in self.types]
             wide = any(s.complement for s in sets)
             every = ValueSet(frozenset(m for s in sets for m in s.members), absent=any(s.absent for s in sets))
-            own = self.required.get(key)
-            self._values[key] = own if wide or (every.absent and not every.members) else every & own
+            # What neither a type mentions nor the claim asks for is missing on the node.
+            silent = every.absent and not every.members
+            own = self.required.by_key.get(key, ABSENT if silent else ANYTHING)
+            self._values[key] = own if wide or silent else every & own
         return self._values[key]
 
 
