@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from agent.aws.offline import Shipped
-from agent.core.pods import is_pending
-from agent.model.kubernetes import NodeClaim, NodePool, Pod
+from agent.model.kubernetes import NodeClaim, NodePool
 from agent.model.plan import Limits, Plan, Snapshot
 
 _BRAKES = {"LaunchRate": "launchesPerMinute", "MaxNodes": "maxNodes", "MaxPricePerHour": "maxPricePerHour"}
@@ -40,10 +39,6 @@ def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:
     for overlay in snapshot.overlays:
         for fault in overlay.faults:
             yield f"NodeOverlay {overlay.meta.name}: {fault}"
-    soft = [p for p in snapshot.pods if is_pending(p) and any(_preferences(p))]
-    if soft:
-        fields = sorted({field for p in soft for field in _preferences(p)})
-        yield f"preferences are not honoured ({', '.join(fields)}), of {len(soft)} pending pods"
     held = {code for r in plan.refusals for _, reason in r.reasons if (code := reason.code) in _BRAKES}
     for code in sorted(held):
         setting = _BRAKES[code]
@@ -61,15 +56,6 @@ def _later(snapshot: Snapshot, launches: int, brakes: Limits) -> Iterator[str]:
     nodes = len(snapshot.claims) + launches
     if nodes > brakes.max_nodes:
         yield f"the daemon stops at {brakes.max_nodes} nodes of its own (maxNodes), and this plan comes to {nodes}"
-
-
-def _preferences(pod: Pod) -> Iterator[str]:
-    if pod.preferred_terms:
-        yield "preferred node affinity"
-    if pod.preferred_affinity or pod.preferred_anti_affinity:
-        yield "preferred pod affinity"
-    if not all(spread.hard for spread in pod.spread):
-        yield "topology spread with ScheduleAnyway"
 
 
 def _asks_more(pool: NodePool, claims: tuple[NodeClaim, ...]) -> bool:

@@ -10,6 +10,7 @@ from agent.model.names import PodKey
 from agent.model.plan import Plan, Snapshot
 from agent.model.reasons import Blocked
 from agent.report.plan_json import disruptions
+from agent.report.plan_preferences import cost_of_preferences
 
 _NANO: Final = 1_000_000_000
 _COLOURS: Final = {"+": "\033[32m", "-": "\033[31m", "!": "\033[33m", "x": "\033[31m", "=": ""}
@@ -27,7 +28,9 @@ def render(snapshot: Snapshot, plan: Plan, *, colour: bool = False) -> str:
     rows += _placed(plan)
     rows += [_kept(snapshot, blocked) for blocked in plan.blocked]
     rows += _refused(plan)
-    return "\n".join([*_table(rows, colour=colour), _summary(plan)]) + "\n"
+    more = cost_of_preferences(snapshot, plan)
+    told = [f"preferences kept: {money(more, sign=True)} over ignoring them"] if more is not None else []
+    return "\n".join([*_table(rows, colour=colour), _summary(plan), *told]) + "\n"
 
 
 def money(nano_usd: int, *, sign: bool = False) -> str:
