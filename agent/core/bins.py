@@ -1,9 +1,10 @@
 """Half-filled nodes of which only the set of columns that they may still become is known, and first-fit decreasing."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations_with_replacement
 
+from agent.core.hosts import EMPTY, FREE, HostRule, HostState
 from agent.core.requirements import Requirements
 from agent.core.space import Space, Vector, cheapest
 
@@ -27,6 +28,21 @@ class Demand:
     """All that these pods require."""
     custom: Requirements = _FREE
     """The part of it that a column does not decide."""
+    host: HostRule = FREE
+    """What each of these pods means to the others on its node."""
+    size: int = 1
+    """Pods that must be together count as one unit: so many are in each. ``count`` and bins count units, and
+    ``amounts`` are those of a whole unit."""
+
+    def bearable(self, state: HostState, limit: int) -> int:
+        """How many units the rules of a node allow, at most ``limit``."""
+        if self.host is FREE:
+            return limit
+        return state.room(self.host, limit * self.size) // self.size
+
+    def on(self, state: HostState, count: int) -> HostState:
+        """The counts and caps of a node with so many more units."""
+        return state if self.host is FREE else state.plus(self.host, count * self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +54,9 @@ class Bin:
     """The columns that its first pod left open."""
     used: Vector
     content: tuple[tuple[int, int], ...]
-    """(number of the demand, pods of it)."""
+    """(number of the demand, units of it)."""
     custom: Requirements = _FREE
+    host: HostState = EMPTY
 
 
 @dataclass(slots=True)
@@ -55,6 +72,11 @@ class Problem:
     _joined: dict[tuple[Requirements, Requirements], tuple[Requirements, int]] = field(default_factory=dict)
 
     @property
+    def followers(self) -> tuple[int, ...]:
+        """Demands that need pods of others on their node."""
+        return tuple(n for n, demand in enumerate(self.demands) if demand.host.needs)
+
+    @property
     def empty(self) -> Vector:
         """No amounts at all."""
         return (0,) * len(self.space.dimensions)
@@ -62,6 +84,10 @@ class Problem:
     def price(self, bins: Iterable[Bin]) -> int:
         """What the bins cost when each becomes the cheapest column that holds it."""
         return sum(self.space.columns[cheapest(found.mask)].price for found in bins)
+
+    def placed(self, bins: Iterable[Bin]) -> int:
+        """How many pods have a place in the bins."""
+        return sum(count * self.demands[number].size for found in bins for number, count in found.content)
 
     def joined(self, one: Requirements, other: Requirements) -> tuple[Requirements, int]:
         """What is required together, and the columns that allow it."""
@@ -74,7 +100,7 @@ class Problem:
         return self._joined[key]
 
     def with_more(self, found: Bin | None, number: int, limit: int, within: int = -1) -> tuple[Bin, int] | None:
-        """Put as many pods of a demand into a bin as it can take, at most ``limit``; None: not one.
+        """Put as many units of a demand into a bin as it can take, at most ``limit``; None: not one.
 
         Without a bin a new one is opened, that may become any column ``within``.
         """
@@ -84,12 +110,14 @@ class Problem:
             found = Bin(mask, mask & self.space.fits(demand.amounts), self.empty, (), demand.custom)
         custom, allowed = self.joined(found.custom, demand.custom)
         mask = demand.mask & allowed & found.mask
+        limit = demand.bearable(found.host, limit)
         most = _largest(limit, lambda n: self._narrowed(mask, found, demand, n) != 0) if mask else 0
         if not most:
             return None
         total = _plus(found.used, demand.amounts, most)
         left = self._narrowed(mask, found, demand, most)
-        return Bin(left, found.opened, total, (*found.content, (number, most)), custom), most
+        content = (*found.content, (number, most))
+        return Bin(left, found.opened, total, content, custom, demand.on(found.host, most)), most
 
     def widened(self, found: Bin) -> Bin:
         """The bin with every column that holds it, those included that a ceiling kept out while it was filled."""
@@ -101,7 +129,7 @@ class Problem:
             mask &= self.space.select(found.custom, self.space.every)
         mask &= self.space.fits(found.used)
         whole = self.diverse(mask, opened) if self.floors else mask
-        return Bin(whole | found.mask, opened, found.used, found.content, found.custom)
+        return replace(found, mask=whole | found.mask, opened=opened)
 
     def _narrowed(self, mask: int, found: Bin, demand: Demand, count: int) -> int:
         left = mask & self.space.fits(_plus(found.used, demand.amounts, count))
@@ -128,24 +156,65 @@ def first_fit(problem: Problem, order: Sequence[int], ceiling: int) -> tuple[Bin
     ``ceiling`` limits the columns that a bin may become, where a demand fits any of them at all: without a limit bins
     grow to the largest type that there is, whose shape may suit the rest badly.
     """
-    bins: list[Bin] = []
-    for number in order:
+    left = [demand.count for demand in problem.demands]
+    bins = followed(problem, left)
+    for number in (*order, *problem.followers):
         demand = problem.demands[number]
-        left, at = demand.count, 0
-        while left and at < len(bins):
-            more = problem.with_more(bins[at], number, left) if bins[at].mask & demand.mask else None
+        at = 0
+        while left[number] and at < len(bins):
+            more = problem.with_more(bins[at], number, left[number]) if bins[at].mask & demand.mask else None
             if more is not None:
                 bins[at], placed = more
-                left -= placed
+                left[number] -= placed
             at += 1
-        while left:
-            fresh = problem.with_more(None, number, left, ceiling) or problem.with_more(None, number, left)
+        while left[number]:
+            fresh = problem.with_more(None, number, left[number], ceiling)
+            fresh = fresh or problem.with_more(None, number, left[number])
             if fresh is None:
                 break
             opened, placed = fresh
-            bins += [opened] * (left // placed)
-            left %= placed
+            bins += [opened] * (left[number] // placed)
+            left[number] %= placed
     return tuple(bins)
+
+
+def followed(problem: Problem, left: list[int]) -> list[Bin]:
+    """Nodes for demands that need other pods beside them: one unit of what they need, and as many of them as fit.
+
+    They come first, because those that they need could be anywhere, and would fill their nodes. ``left`` loses what
+    found a place.
+    """
+    bins = []
+    for number in problem.followers:
+        while left[number]:
+            found = _begun(problem, left, number, frozenset())
+            more = problem.with_more(found, number, left[number]) if found is not None else None
+            if more is None:
+                break
+            whole = more[0]
+            for n, count in whole.content:
+                left[n] -= count
+            bins.append(whole)
+    return bins
+
+
+def _begun(problem: Problem, left: Sequence[int], number: int, above: frozenset[int]) -> Bin | None:
+    """A node with one unit of each kind that a demand needs, and of what those need; None when there is none left."""
+    found: Bin | None = None
+    for selector in problem.demands[number].host.needs:
+        if found is not None and found.host.counts.get(selector):
+            continue
+        for n, demand in enumerate(problem.demands):
+            if selector not in demand.host.matches or n == number or n in above or not left[n]:
+                continue
+            begun = _begun(problem, left, n, above | {number}) if demand.host.needs and found is None else found
+            more = problem.with_more(begun, n, 1)
+            if more is not None and more[0].mask & problem.demands[number].mask:
+                found = more[0]
+                break
+        else:
+            return None
+    return found
 
 
 _Key = tuple[tuple[tuple[int, int], ...], int]
@@ -190,7 +259,8 @@ def _next_pair(problem: Problem, groups: _Groups, tries: int) -> tuple[_Key, _Ke
 def _together(problem: Problem, one: Bin, other: Bin) -> Bin | None:
     """Both bins' pods on one node that costs no more than the two; None when there is none."""
     found: Bin = one
-    for number, count in other.content:
+    # What needs others beside it comes after them.
+    for number, count in sorted(other.content, key=lambda c: bool(problem.demands[c[0]].host.needs)):
         more = problem.with_more(found, number, count)
         if more is None or more[1] < count:
             return None
@@ -198,7 +268,7 @@ def _together(problem: Problem, one: Bin, other: Bin) -> Bin | None:
     counts: dict[int, int] = {}
     for number, count in found.content:
         counts[number] = counts.get(number, 0) + count
-    whole = Bin(found.mask, found.opened, found.used, tuple(sorted(counts.items())), found.custom)
+    whole = replace(found, content=tuple(sorted(counts.items())))
     return whole if problem.price((whole,)) <= problem.price((one, other)) else None
 
 

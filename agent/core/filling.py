@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.bins import Bin, Problem
+from agent.core.hosts import EMPTY, HostState
 from agent.core.requirements import Requirements
 from agent.core.space import Vector
 
@@ -24,7 +25,7 @@ class Filling:
     problem: Problem
     column: int
     left: list[int]
-    """Pods of each demand that no bin has yet."""
+    """Units of each demand that no bin has yet."""
     targets: tuple[float, ...]
     """Per dimension: the amount to be reached when the node is as full as the mix of demands allows."""
     used: list[int]
@@ -32,6 +33,7 @@ class Filling:
     custom: Requirements
     mask: int
     opened: int
+    host: HostState = EMPTY
 
     @classmethod
     def begin(cls, problem: Problem, column: int, left: list[int], total: Vector) -> "Filling":
@@ -45,9 +47,10 @@ class Filling:
     def put(self, number: int) -> int:
         """Add some pods of a demand; 0 when none may join."""
         count = self.left[number] - self.taken.get(number, 0)
+        demand, net = self.problem.demands[number], self.problem.space.nets[self.column]
+        count = demand.bearable(self.host, count)
         if count <= 0:
             return 0
-        demand, net = self.problem.demands[number], self.problem.space.nets[self.column]
         for used, amount, room in zip(self.used, demand.amounts, net, strict=True):
             if amount:
                 if amount > room - used:
@@ -65,6 +68,7 @@ class Filling:
             if not left >> self.column & 1:
                 return 0
         self.custom, self.mask, self.opened, self.used = custom, mask, opened, used_after
+        self.host = demand.on(self.host, chunk)
         self.taken[number] = self.taken.get(number, 0) + chunk
         return chunk
 
@@ -76,7 +80,7 @@ class Filling:
         while lagging:
             dimension = min(lagging, key=self._share)
             numbers, taken = lists[dimension]
-            # What took too much once takes too much ever after: room only shrinks.
+            # What did not fit once will not fit later: room and what the rules of the node allow only shrink.
             place = bisect_left(taken, self.used[dimension] - net[dimension], at[dimension])
             while place < len(numbers) and not self.put(numbers[place]):
                 place += 1
@@ -96,7 +100,7 @@ class Filling:
         mask = self.mask & space.fits(used)
         if self.problem.floors:
             mask = self.problem.diverse(mask, self.opened)
-        return Bin(mask, self.opened, used, tuple(self.taken.items()), self.custom)
+        return Bin(mask, self.opened, used, tuple(self.taken.items()), self.custom, self.host)
 
 
 def lists_for(problem: Problem, column: int, numbers: Sequence[int]) -> Lists:

@@ -5,7 +5,7 @@ so that the answer is never dearer than it. Every answer is verified before it l
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.core.bins import Bin, Demand, Problem, first_fit, merged
@@ -155,14 +155,10 @@ def _cheapest(problem: Problem) -> tuple[Bin, ...]:
         styles = STYLES if len(problem.demands) <= FEW_SHAPES else MANY_STYLES
         terrain = Terrain.of(problem)
         variants += [steered(terrain, style) for style in styles]
-    most = max(_placed(v) for v in variants)
-    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if _placed(v) == most]
+    most = max(problem.placed(v) for v in variants)
+    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if problem.placed(v) == most]
     best = min(whole, key=lambda w: w[:3])[3]
     return merged(problem, [problem.widened(b) for b in best])
-
-
-def _placed(bins: Iterable[Bin]) -> int:
-    return sum(count for b in bins for _, count in b.content)
 
 
 def _ceiling(space: Space, share: float) -> int:
@@ -180,8 +176,8 @@ def _take(packing: _Packing, problem: Problem, purchase: Purchase) -> None:
     for index, count in purchase.found.content:
         demand = problem.demands[index]
         waiting = packing.left[demand.shape]
-        pods += waiting[:count]
-        del waiting[:count]
+        pods += waiting[: count * demand.size]
+        del waiting[: count * demand.size]
         both = asked & demand.asked
         asked = asked if both.conflict is not None else both
     space = problem.space

@@ -7,8 +7,9 @@ pods of unlike shape are put together until a node is full in every dimension.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.core.bins import Bin, Problem
+from agent.core.bins import Bin, Problem, followed
 from agent.core.filling import Filling, Lists, lists_for, remaining
+from agent.core.hosts import EMPTY
 from agent.core.space import Vector, bits, cheapest
 from agent.core.weights import worth
 
@@ -35,14 +36,15 @@ class Terrain:
 
     problem: Problem
     single: tuple[int, ...]
-    """Per demand: the columns that hold one pod of it."""
+    """Per demand: the columns that hold one unit of it on a node of its own."""
     _efficient: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _lists: dict[tuple[int, int], Lists] = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: Problem) -> "Terrain":
         """Look at the demands; the rest is found out when it is asked for."""
-        return cls(problem, tuple(d.mask & problem.space.fits(d.amounts) for d in problem.demands))
+        single = (d.mask & problem.space.fits(d.amounts) if d.bearable(EMPTY, 1) else 0 for d in problem.demands)
+        return cls(problem, tuple(single))
 
     def lists(self, column: int, key: int, numbers: Sequence[int]) -> Lists:
         """Which demands of a group, or of all, a column can take."""
@@ -89,9 +91,9 @@ def steered(terrain: Terrain, style: Style) -> tuple[Bin, ...]:
     problem, single = terrain.problem, terrain.single
     state = _State(terrain, style, [d.count for d in problem.demands])
     groups = sorted({d.mask for d in problem.demands}, key=lambda mask: (mask.bit_count(), mask))
-    bins: list[Bin] = []
+    bins = followed(problem, state.left)
     for group in groups:
-        members = tuple(n for n, d in enumerate(problem.demands) if d.mask == group and single[n])
+        members = tuple(n for n, d in enumerate(problem.demands) if d.mask == group and single[n] and not d.host.needs)
         while any(state.left[n] for n in members):
             best = _best(state, group, members)
             if best is None:
