@@ -8,6 +8,7 @@ import msgspec
 
 from agent.core.observed import corrected, seen_memory
 from agent.core.pools import protection
+from agent.core.shelf import Shelf, Shelves
 from agent.core.world import World
 from agent.model.actions import Launch
 from agent.model.ec2 import CapacityError, InstanceType, NodeClass
@@ -52,10 +53,18 @@ class PackingInput(msgspec.Struct, frozen=True):
     """Random text of this cycle, from which claims are named."""
     launch: bool = True
     """False: only room that is there already counts."""
+    shelves: Shelves = msgspec.field(default_factory=Shelves)
+    """What was made of the types before."""
 
     @classmethod
     def of(
-        cls, world: World, pods: Iterable[Pod], *, without: Collection[str] = (), launch: bool = True
+        cls,
+        world: World,
+        pods: Iterable[Pod],
+        shelves: Shelves,
+        *,
+        without: Collection[str] = (),
+        launch: bool = True,
     ) -> "PackingInput":
         """Ask where ``pods`` go in this snapshot, ``without`` some of its nodes or claims."""
         snapshot = world.snapshot
@@ -69,7 +78,7 @@ class PackingInput(msgspec.Struct, frozen=True):
             pairs=pairs(world),
             pools=snapshot.pools,
             classes=snapshot.classes,
-            instance_types=corrected(snapshot.instance_types, seen_memory(world)),
+            instance_types=corrected(snapshot.instance_types, seen_memory(world), shelves),
             daemonsets=snapshot.daemonsets,
             capacity_errors=snapshot.memory.capacity_errors,
             limits=snapshot.limits,
@@ -78,7 +87,12 @@ class PackingInput(msgspec.Struct, frozen=True):
             protected=held,
             seed=snapshot.seed,
             launch=launch,
+            shelves=shelves,
         )
+
+    def shelf(self, name: ClassName) -> Shelf:
+        """What the types of a class are offered as."""
+        return self.shelves.shelf(name, self.instance_types.get(name, ()))
 
 
 class PackingResult(msgspec.Struct, frozen=True):
@@ -91,6 +105,8 @@ class PackingResult(msgspec.Struct, frozen=True):
     """Pods without a place when nothing was to be launched: decided on once the batch window closes."""
     price_nano_usd: int = 0
     """Of the launches together, per hour."""
+    lower_bound_nano_usd: int = 0
+    """What any set of nodes for the pods of the launches costs at least, per hour."""
     next_at: datetime | None = None
     """When time alone would let more be launched."""
 

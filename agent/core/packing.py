@@ -5,10 +5,11 @@ so that the answer is never dearer than it. Every answer is verified before it l
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.bins import Bin, Demand, Problem, first_fit, merged
+from agent.core.bins import Demand, Problem
+from agent.core.bounding import lower_bound
 from agent.core.buying import Buying, Purchase
 from agent.core.composing import compose
 from agent.core.inputs import PackingInput, PackingResult
@@ -17,10 +18,11 @@ from agent.core.refusing import no_pools, refusal
 from agent.core.requirements import Requirements
 from agent.core.rooms import rooms
 from agent.core.shapes import Shape, shapes
+from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
-from agent.core.steered import Style, Terrain, steered
 from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
+from agent.core.variants import cheapest_bins
 from agent.core.verifying import verify
 from agent.model.actions import Launch
 from agent.model.kubernetes import NodePool, Pod
@@ -28,13 +30,6 @@ from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
 from agent.model.resources import Resources
-
-FEW_SHAPES = 24
-STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
-"""Trying several first pods pays when few pods share a node, and costs most when there are many shapes."""
-MANY_STYLES = (Style(0.75), Style(1.0))
-CEILINGS = (1.0, 0.5)
-"""First-fit is tried with any type, and with types of at most half the size of the largest."""
 
 ROUNDS = 8
 """How often what a limit forbade is tried again on smaller types."""
@@ -52,6 +47,8 @@ class _Packing:
     """Pods of each shape that have no place yet, in order of name."""
     placements: list[Placement] = field(default_factory=list)
     launches: list[Launch] = field(default_factory=list)
+    least: int = 0
+    """What nodes for the pods of the launches cost at least, in nano-dollars per hour."""
     why: defaultdict[int, list[Why]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -78,6 +75,7 @@ def pack(asked: PackingInput) -> PackingResult:
         refusals=tuple(sorted(refusals, key=lambda r: r.pod)),
         waiting=tuple(sorted(waiting)),
         price_nano_usd=sum(launch.price_nano_usd for launch in packing.launches),
+        lower_bound_nano_usd=packing.least,
         next_at=buying.next_at(),
     )
     verify(asked, result)
@@ -93,17 +91,19 @@ def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...
     for pool in group:
         reason = unusable(pool, packing.asked)
         if reason is None:
-            usable.append(template(pool, packing.asked.instance_types.get(pool.node_class, ())))
+            usable.append(template(pool, packing.asked.shelf(pool.node_class)))
             continue
         for n in waiting:
             packing.why[n].append((pool.name, reason))
     if not usable or not packing.asked.launch:
         return
     shop = Shop(packing.asked, tuple(usable), daemon_pods(packing.asked), tuple(shape.requests for shape in grouped))
+    before = {n: len(packing.left[n]) for n in waiting}
     for _ in range(ROUNDS):
         # Types that a limit forbids are left out from the start, so that the rest is packed on those it allows.
         if buying.brake() is not None or not _round(packing, shop.within(buying), grouped, buying):
             break
+    packing.least += _least(shop.all(), grouped, {n: count - len(packing.left[n]) for n, count in before.items()})
     if any(packing.left.values()):
         _explain(packing, grouped, shop, buying)
 
@@ -114,21 +114,35 @@ def _round(packing: _Packing, space: Space, grouped: Sequence[Shape], buying: Bu
     demands = [_demand(space, n, grouped[n], len(packing.left[n])) for n in waiting]
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
     problem = Problem(space, tuple(d for d in demands if d.mask), _floors(space.templates), best_effort)
-    bins = _cheapest(problem)
+    bins = cheapest_bins(problem)
     purchases = buying.choose(space, bins)
     for purchase in purchases:
         _take(packing, problem, purchase)
     return bool(purchases) and len(purchases) < len(bins)
 
 
+def _least(space: Space, grouped: Sequence[Shape], launched: Mapping[int, int]) -> int:
+    """What nodes for so many pods of each shape cost at least, whichever of these pools they are bought for."""
+    demands = []
+    for n, count in launched.items():
+        shape = grouped[n]
+        mask = union(space.select(alternative, _open_to(space, shape)) for alternative in shape.alternatives)
+        if count:
+            demands.append(Demand(n, space.vector(shape.requests), count, mask))
+    return lower_bound(Problem(space, tuple(demands)))
+
+
+def _open_to(space: Space, shape: Shape) -> int:
+    """Columns of pools whose taints the shape tolerates."""
+    pools = zip(space.templates, space.members, strict=True)
+    return union(members for own, members in pools if shape.repelled_by(own.pool.taints) is None)
+
+
 def _demand(space: Space, number: int, shape: Shape, count: int) -> Demand:
     """The columns that a shape may use, by the first of its alternatives that leaves any which holds it."""
     amounts = space.vector(shape.requests)
     mask, asked = 0, Requirements()
-    open_to = 0
-    for own, members in zip(space.templates, space.members, strict=True):
-        if shape.repelled_by(own.pool.taints) is None:
-            open_to |= members
+    open_to = _open_to(space, shape)
     for alternative in shape.alternatives:
         found = space.select(alternative, open_to)
         if found & space.fits(amounts):
@@ -142,31 +156,6 @@ def _floors(templates: Sequence[Template]) -> tuple[tuple[tuple[str, int], ...],
         tuple((r.key, r.min_values) for r in t.pool.requirements if r.min_values is not None) for t in templates
     )
     return floors if any(floors) else ()
-
-
-def _cheapest(problem: Problem) -> tuple[Bin, ...]:
-    """The cheapest of all variants; of equal ones that with the fewest nodes, then the earliest."""
-    if not problem.demands:
-        return ()
-    order = range(len(problem.demands))
-    prices = [c.price for c in problem.space.columns]
-    variants = [first_fit(problem, order, _ceiling(problem.space, share)) for share in CEILINGS]
-    if not problem.floors and any(prices):
-        styles = STYLES if len(problem.demands) <= FEW_SHAPES else MANY_STYLES
-        terrain = Terrain.of(problem)
-        variants += [steered(terrain, style) for style in styles]
-    most = max(problem.placed(v) for v in variants)
-    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if problem.placed(v) == most]
-    best = min(whole, key=lambda w: w[:3])[3]
-    return merged(problem, [problem.widened(b) for b in best])
-
-
-def _ceiling(space: Space, share: float) -> int:
-    """Columns of at most that share of the dearest one's price."""
-    if share >= 1.0 or not space.columns:
-        return space.every
-    limit = max(c.price for c in space.columns) * share
-    return sum(1 << i for i, c in enumerate(space.columns) if c.price <= limit) & space.every
 
 
 def _take(packing: _Packing, problem: Problem, purchase: Purchase) -> None:
