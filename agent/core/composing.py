@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from agent.core.columns import Column
 from agent.core.inputs import PROMISED, PackingInput
 from agent.core.requirements import Requirements, ValueSet, normalized
-from agent.core.space import Space, bits
+from agent.core.shelf import Column
+from agent.core.space import Space, bits, lowest
 from agent.core.templates import SIMULATED, Template
 from agent.core.volumes import without_volumes
 from agent.model import names
@@ -90,7 +90,7 @@ class Composer:
 
 def _pattern(asked: PackingInput, space: Space, mask: int, required: Requirements) -> _Pattern:
     columns = [space.columns[i] for i in bits(mask)]
-    first, own = columns[0], space.templates[columns[0].template]
+    first, own = columns[0], space.templates[space.owner(lowest(mask))]
     pool = own.pool
     listed = tuple(dict.fromkeys(column.type.name for column in columns))
     requirements, relaxed = _requirements(own.base & required, listed, columns)
@@ -180,7 +180,7 @@ def _labels(own: Template, requirements: Requirements) -> dict[str, str]:
     Karpenter's rule 2.5, but the same value every time: without a definite one the node would come without the label,
     and its pods would never run on it.
     """
-    decided = DECIDED | own.mentioned
+    decided = DECIDED | own.shelf.mentioned
     found = {}
     for key, values in requirements:
         value = values.single

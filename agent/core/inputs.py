@@ -9,6 +9,7 @@ import msgspec
 from agent.core.attaching import Attaching
 from agent.core.observed import corrected, seen_memory
 from agent.core.pools import protection
+from agent.core.shelf import Shelf, Shelves
 from agent.core.volumes import Storage
 from agent.core.world import World
 from agent.model import names
@@ -61,10 +62,18 @@ class PackingInput(msgspec.Struct, frozen=True):
     """Limits are scarce: a launch may fall back to no type that counts for more than the cheapest that holds it."""
     obstacles: dict[PodKey, Reason] = {}
     """Pods whose volumes keep them from any node, and why."""
+    shelves: Shelves = msgspec.field(default_factory=Shelves)
+    """What was made of the types before."""
 
     @classmethod
     def of(
-        cls, world: World, pods: Iterable[Pod], *, without: Collection[str] = (), launch: bool = True
+        cls,
+        world: World,
+        pods: Iterable[Pod],
+        shelves: Shelves,
+        *,
+        without: Collection[str] = (),
+        launch: bool = True,
     ) -> "PackingInput":
         """Ask where ``pods`` go in this snapshot, ``without`` some of its nodes or claims."""
         snapshot = world.snapshot
@@ -72,7 +81,7 @@ class PackingInput(msgspec.Struct, frozen=True):
         storage = Storage.of(snapshot)
         wanted, obstacles = storage.situated(pods)
         attaching = Attaching.of(snapshot, storage, wanted)
-        types = corrected(snapshot.instance_types, seen_memory(world))
+        types = corrected(snapshot.instance_types, seen_memory(world), shelves)
         displaced = {pod.key for pod in wanted}
         return cls(
             now=snapshot.now,
@@ -92,6 +101,7 @@ class PackingInput(msgspec.Struct, frozen=True):
             seed=snapshot.seed,
             launch=launch,
             obstacles=obstacles,
+            shelves=shelves,
         )
 
     def refused(self, pod: Pod) -> Reason | None:
@@ -101,6 +111,10 @@ class PackingInput(msgspec.Struct, frozen=True):
         fields = ", ".join(pod.unsupported)
         sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
         return Reason("UnsupportedConstraint", sentence)
+
+    def shelf(self, name: ClassName) -> Shelf:
+        """What the types of a class are offered as."""
+        return self.shelves.shelf(name, self.instance_types.get(name, ()))
 
 
 class PackingResult(msgspec.Struct, frozen=True):
@@ -113,6 +127,8 @@ class PackingResult(msgspec.Struct, frozen=True):
     """Pods without a place when nothing was to be launched: decided on once the batch window closes."""
     price_nano_usd: int = 0
     """Of the launches together, per hour."""
+    lower_bound_nano_usd: int = 0
+    """What any set of nodes for the pods of the launches costs at least, per hour."""
     next_at: datetime | None = None
     """When time alone would let more be launched."""
 

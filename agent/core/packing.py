@@ -5,35 +5,30 @@ and the cheapest is taken; first-fit decreasing is always among them, so that th
 answer is verified before it leaves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.bins import Bin, Problem, first_fit, merged
+from agent.core.bins import Demand, Problem
+from agent.core.bounding import lower_bound
 from agent.core.buying import Buying
 from agent.core.demands import Demands
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.launching import Bought, launches
 from agent.core.refusing import reasons
 from agent.core.settling import unsettled
+from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
-from agent.core.steered import Style, Terrain, steered
 from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
 from agent.core.topology.cells import Deal
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.offers import Offers
 from agent.core.topology.scene import Scene
+from agent.core.variants import cheapest_bins
 from agent.core.verifying import verify
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
-
-FEW_SHAPES = 24
-STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
-"""Trying several first pods pays when few pods share a node, and costs most when there are many shapes."""
-MANY_STYLES = (Style(0.75), Style(1.0))
-CEILINGS = (1.0, 0.5)
-"""First-fit is tried with any type, and with types of at most half the size of the largest."""
 
 ROUNDS = 8
 """How often pods for which nothing could be bought are dealt anew: on smaller types, from other pools, or with fewer
@@ -98,8 +93,33 @@ def _result(packing: _Packing, refused: dict[PodKey, Reason], dropped: frozenset
         refusals=tuple(sorted(refusals, key=lambda r: r.pod)),
         waiting=() if asked.launch else tuple(sorted(waiting)),
         price_nano_usd=sum(launch.price_nano_usd for launch in made),
+        lower_bound_nano_usd=_least(packing, dropped),
         next_at=packing.buying.next_at(),
     )
+
+
+def _least(packing: _Packing, dropped: frozenset[PodKey]) -> int:
+    """What nodes for the pods of the launches cost at least, whichever pools of the same weight they are bought for."""
+    counts: dict[tuple[int, int], int] = {}
+    for own in packing.bought:
+        for deal, keys in own.content:
+            place = (deal.offer.shelf, deal.shape)
+            counts[place] = counts.get(place, 0) + sum(key not in dropped for key in keys)
+    least = 0
+    for number, shop in enumerate(packing.shops):
+        own = {shape: pods for (shelf, shape), pods in counts.items() if shelf == number and pods}
+        if own:
+            least += lower_bound(Problem(shop.all(), tuple(_bounded(packing, shop.all(), own))))
+    return least
+
+
+def _bounded(packing: _Packing, space: Space, counts: dict[int, int]) -> Iterator[Demand]:
+    for number, pods in sorted(counts.items()):
+        shape = packing.scene.shapes[number]
+        pools = zip(space.templates, space.members, strict=True)
+        open_to = union(members for own, members in pools if shape.repelled_by(own.pool.taints) is None)
+        mask = union(space.select(alternative, open_to) for alternative in shape.alternatives)
+        yield Demand(number, space.vector(shape.requests), pods, mask)
 
 
 def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:
@@ -107,7 +127,7 @@ def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:
     found = []
     for group in by_weight(asked.pools):
         usable = [p for p in group if unusable(p, asked) is None]
-        templates = tuple(template(p, asked.instance_types.get(p.node_class, ())) for p in usable)
+        templates = tuple(template(p, asked.shelf(p.node_class)) for p in usable)
         if templates:
             found.append(Shop(asked, templates, daemons, sizes))
     return tuple(found)
@@ -132,7 +152,7 @@ def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> 
     demands = Demands.of(space, packing.scene.shapes, deals)
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
     problem = Problem(space, demands.demands, _floors(space.templates), best_effort)
-    bins = _cheapest(problem)
+    bins = cheapest_bins(problem)
     purchases = packing.buying.choose(space, bins) if packing.buying.brake() is None else []
     packing.bought += [Bought(space, purchase, demands.content(purchase.found)) for purchase in purchases]
     if len(purchases) < len(bins):
@@ -151,28 +171,3 @@ def _floors(templates: Sequence[Template]) -> tuple[tuple[tuple[str, int], ...],
         tuple((r.key, r.min_values) for r in t.pool.requirements if r.min_values is not None) for t in templates
     )
     return floors if any(floors) else ()
-
-
-def _cheapest(problem: Problem) -> tuple[Bin, ...]:
-    """The cheapest of all variants; of equal ones that with the fewest nodes, then the earliest."""
-    if not problem.demands:
-        return ()
-    order = range(len(problem.demands))
-    prices = [c.price for c in problem.space.columns]
-    variants = [first_fit(problem, order, _ceiling(problem.space, share)) for share in CEILINGS]
-    if not problem.floors and any(prices):
-        styles = STYLES if len(problem.demands) <= FEW_SHAPES else MANY_STYLES
-        terrain = Terrain.of(problem)
-        variants += [steered(terrain, style) for style in styles]
-    most = max(problem.placed(v) for v in variants)
-    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if problem.placed(v) == most]
-    best = min(whole, key=lambda w: w[:3])[3]
-    return merged(problem, [problem.widened(b) for b in best])
-
-
-def _ceiling(space: Space, share: float) -> int:
-    """Columns of at most that share of the dearest one's price."""
-    if share >= 1.0 or not space.columns:
-        return space.every
-    limit = max(c.price for c in space.columns) * share
-    return sum(1 << i for i, c in enumerate(space.columns) if c.price <= limit) & space.every

@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from agent.core.buying import Buying
-from agent.core.columns import union
 from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
 from agent.core.requirements import Requirements
 from agent.core.shapes import Shape
+from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space, bits
 from agent.core.taints import describe
@@ -107,7 +107,7 @@ def _incompatible(space: Space, number: int, shape: Shape) -> Reason | None:
         return Reason("FailedScheduling", sentence)
     if not shape.alternatives:
         return Reason("FailedScheduling", "the pod's nodeSelector and node affinity contradict each other")
-    total = len(space.templates[number].types)
+    total = len(space.templates[number].shelf.types)
     if not total:
         sentence = (
             f"NodePool {pool.name} has no instance type: no offering in the zones of its EC2NodeClass has a price"
@@ -172,7 +172,7 @@ def _by_size(space: Space, left: int, chain: list[str], shape: Shape) -> str | N
         if fewer != left:
             chain.append(f"{space.types(fewer)} with {name} ≥ {format_amount(name, amount)} free for pods")
         if not fewer:
-            most = format_amount(name, max(space.nets[i][dimension] for i in bits(left)))
+            most = format_amount(name, max(space.net(i)[dimension] for i in bits(left)))
             return " → ".join(chain) + f"; the most that these have is {most}: ask for less, or allow larger types"
         left = fewer
     return None

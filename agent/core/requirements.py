@@ -106,10 +106,11 @@ class ValueSet(msgspec.Struct, frozen=True, gc=False):
         """Whether anything, a missing label included, satisfies both."""
         if self.absent and other.absent:
             return True
-        if not self.complement:
-            return any(other.allows(value) for value in self.members)
-        if not other.complement:
-            return any(self.allows(value) for value in other.members)
+        if not (self.complement or other.complement):
+            return not self.members.isdisjoint(other.members)
+        if not (self.complement and other.complement):
+            listed, open_ = (other, self) if self.complement else (self, other)
+            return any(open_.allows(value) for value in listed.members)
         least = _tighter(max, self.at_least, other.at_least)
         most = _tighter(min, self.at_most, other.at_most)
         return least is None or most is None or least <= most

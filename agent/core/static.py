@@ -11,6 +11,7 @@ from agent.core.buying import Buying
 from agent.core.composing import Composer
 from agent.core.inputs import PackingInput
 from agent.core.requirements import Requirements
+from agent.core.shelf import Shelf
 from agent.core.shop import Shop
 from agent.core.templates import SIMULATED, daemon_pods, template, unready
 from agent.model.actions import Launch
@@ -55,7 +56,7 @@ def _bought(
 ) -> tuple[list[Launch], Reason | None]:
     """So many launches from the first number on, and what kept them from being as many as are lacking."""
     first, lacking = numbers
-    own = template(pool, asked.instance_types.get(pool.node_class, ()))
+    own = template(pool, asked.shelf(pool.node_class))
     space = Shop(asked, (own,), daemon_pods(asked), ()).all()
     members = space.members[0]
     if not members:
@@ -79,7 +80,7 @@ def as_written(launch: Launch, pool: NodePool) -> Launch:
     """A static launch as its claim will be: one without pods asks for nothing but what its pool does (rule 14.4)."""
     if launch.pods or launch.reason.code != "Static":
         return launch
-    kept = template(pool, ()).base.without(SIMULATED).written()
+    kept = template(pool, Shelf.of(())).base.without(SIMULATED).written()
     return msgspec.structs.replace(
         launch, draft=msgspec.structs.replace(launch.draft, requirements=kept, requests=ZERO)
     )

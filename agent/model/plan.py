@@ -167,11 +167,12 @@ class Placement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Price(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Nano-dollars per hour of the nodes that have a claim; ``lower_bound`` is None until one is proven."""
+    """Nano-dollars per hour of the nodes that have a claim."""
 
     before: int = 0
     after: int = 0
     lower_bound: int | None = None
+    """What the nodes that are kept, and any new ones for the pods that get new ones, cost at least; proven."""
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -50,7 +50,16 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     def amount(self, name: str) -> int:
         """The amount of one resource, 0 when it is not there."""
-        return dict(self.items()).get(name, 0)
+        match name:
+            case "cpu":
+                return self.cpu_milli
+            case "memory":
+                return self.memory_bytes
+            case "pods":
+                return self.pods
+            case "ephemeral-storage":
+                return self.ephemeral_storage_bytes
+        return dict(self.extended).get(name, 0)
 
     def __add__(self, other: "Resources") -> "Resources":
         """Sum, resource by resource."""

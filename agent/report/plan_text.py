@@ -111,9 +111,16 @@ def _summary(plan: Plan) -> str:
         f"{_count(len(plan.refusals), 'pod')} refused",
     ]
     before, after = plan.price.before, plan.price.after
-    bound = f", lower bound {money(plan.price.lower_bound)}" if plan.price.lower_bound is not None else ""
     change = money(after - before, sign=True)
-    return f"Plan: {', '.join(counts)}. {money(before)} now, {money(after)} then ({change}){bound}."
+    return f"Plan: {', '.join(counts)}. {money(before)} now, {money(after)} then ({change}){_gap(plan)}."
+
+
+def _gap(plan: Plan) -> str:
+    """How far what is bought may be from the best that there is."""
+    least = plan.price.lower_bound
+    if not plan.launches or not least:
+        return ""
+    return f", {100 * (plan.price.after / least - 1):.1f} % over the lower bound {money(least)}"
 
 
 def _some(pods: Sequence[PodKey]) -> str:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from agent.core.bins import Bin, Demand, Problem
 from agent.core.hosts import FREE, HostRule
-from agent.core.space import Space, build
+from agent.core.shelf import Shelf
+from agent.core.space import Space, bits, build
 from agent.core.templates import template
 from agent.model.ec2 import InstanceType
 from agent.model.resources import Resources
@@ -24,7 +25,7 @@ MIB = 1 << 20
 
 def space(types: Sequence[InstanceType] = SHELF) -> Space:
     """What one pool without requirements may buy of these types."""
-    return build([template(pool(), tuple(types))], (), (), ())
+    return build([template(pool(), Shelf.of(tuple(types)))], (), (), ())
 
 
 def demand(own: Space, cpu: int, mib: int, count: int, **fields: object) -> Demand:
@@ -75,7 +76,7 @@ def faults(problem: Problem, bins: Sequence[Bin]) -> list[str]:
         used = tuple(sum(d.amounts[k] * count for d, count in demands) for k in range(len(own.used)))
         if used != own.used:
             found.append("what it uses is not the sum of what is in it")
-        nets = [net for i, net in enumerate(problem.space.nets) if own.mask >> i & 1]
+        nets = [problem.space.net(i) for i in bits(own.mask)]
         if not nets or any(u > room for net in nets for u, room in zip(used, net, strict=True)):
             found.append("it may become a column that does not hold it, or none at all")
         found += _broken([(d.host, count * d.size) for d, count in demands])

@@ -2,9 +2,14 @@
 
 from hypothesis import given, settings
 
-from agent.core.bins import Bin, Problem, first_fit, merged
+from agent.core.bins import Bin, Problem
+from agent.core.firstfit import first_fit
+from agent.core.growing import Ground
 from agent.core.hosts import HostRule
-from agent.core.steered import Style, Terrain, steered
+from agent.core.merging import merged
+from agent.core.repacking import repacked
+from agent.core.steered import Style, steered
+from agent.core.terrain import Terrain
 from tests.core.problems import demand, faults, problems, space
 
 LAWS = settings(max_examples=150, deadline=None)
@@ -12,9 +17,11 @@ ALONE = HostRule(matches=(0,), caps=((0, 1),))
 
 
 def every_way(problem: Problem) -> list[tuple[Bin, ...]]:
-    plain = first_fit(problem, range(len(problem.demands)), -1)
-    ways = [plain] + [steered(Terrain.of(problem), style) for style in (Style(0.75), Style(heads=8))]
-    return [*ways, merged(problem, plain)]
+    ground = Ground.of(problem)
+    terrain, counts = Terrain.of(ground), [d.count for d in problem.demands]
+    plain = first_fit(ground, range(len(problem.demands)), -1)
+    ways = [plain] + [steered(terrain, style, counts) for style in (Style(0.75), Style(heads=8))]
+    return [*ways, merged(ground, plain), repacked(terrain, plain, (Style(), Style(0.5)))]
 
 
 @LAWS

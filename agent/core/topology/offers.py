@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from agent.core.buying import Buying
-from agent.core.columns import union
 from agent.core.hosts import EMPTY, FREE, HostRule
 from agent.core.requirements import ABSENT, Requirements, ValueSet
 from agent.core.shapes import Shape
+from agent.core.shelf import union
 from agent.core.shop import Shop
-from agent.core.space import Space, bits
+from agent.core.space import Space
 from agent.core.topology.checks import Values
 from agent.core.topology.counts import Filter
 from agent.core.topology.levels import Level
@@ -108,14 +108,14 @@ class Offers:
 
     def _price(self, number: int, mask: int) -> float:
         """What all pods would cost on the one column that suits their sum best, fractions of a node included."""
-        space, total = self.space(number), self.space(number).vector(self.total)
-        best = float("inf")
-        for i in bits(mask):
-            net = space.nets[i]
-            if all(room > 0 for amount, room in zip(total, net, strict=True) if amount > 0):
-                share = max((a / room for a, room in zip(total, net, strict=True) if a > 0), default=0.0)
-                best = min(best, share * space.columns[i].price)
-        return best if best != float("inf") else float(space.columns[(mask & -mask).bit_length() - 1].price)
+        space = self.space(number)
+        total = space.vector(self.total)
+        dims = [d for d, amount in enumerate(total) if amount]
+        shares = [
+            max(total[d] / max(space.net(i)[d], 1) for d in dims) * space.columns[i].price
+            for i in space.efficient(mask, dims)
+        ]
+        return min(shares, default=float(space.price(mask)))
 
     def _open_to(self, number: int, shape: Shape, level: Level) -> int:
         """Columns of pools whose taints the pods tolerate."""
@@ -139,17 +139,19 @@ class Offers:
             clash = [not EMPTY.plus(own, 1).room(alone, 1) for own in self.daemons]
             against = sum(1 << d for d, own in enumerate(clash) if own)
             space = self.space(number)
-            self._beside[key] = sum(1 << i for i, there in enumerate(space.daemons) if not there & against)
+            self._beside[key] = union(part.mask for part in space.parts if not part.daemons & against)
         return self._beside[key]
 
     def most(self, offer: Offer, shape: Shape, limit: int) -> int:
         """How many pods of the shape one node of the offer holds, at most ``limit``."""
         space = self.space(offer.shelf)
         amounts = space.vector(shape.requests)
-        held = 0
-        for i in bits(offer.mask & space.fits(amounts)):
-            held = max(held, min(room // a for a, room in zip(amounts, space.nets[i], strict=True) if a > 0))
-        return min(held, limit)
+        dims = [d for d, amount in enumerate(amounts) if amount]
+        held = (
+            min(space.net(i)[d] // amounts[d] for d in dims)
+            for i in space.maximal(offer.mask & space.fits(amounts), dims)
+        )
+        return min(max(held, default=0), limit)
 
     def universe(self, key: str, wanted: Filter) -> frozenset[str]:
         """The domains in which nodes could be bought that pass the filter (Karpenter's rules 10.1 and 10.5)."""
