@@ -5,6 +5,7 @@ kube-scheduler would let it come at that moment; so the order in which they were
 bound. Then every (shape, domain) is a plain demand for packing.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ class Dealing:
     start: dict[int, int] = field(default_factory=dict)
     """The level that a shape is tried at first: what an earlier one did not give it, it does not give it later."""
     seats: dict[PodKey, Seat] = field(default_factory=dict)
+    held: dict[PodKey, tuple[int, Place]] = field(default_factory=dict)
+    """Pods that room is reserved for: shape, and the place that was bought for them."""
     order: dict[PodKey, None] = field(default_factory=dict)
     """Pods as they were given a place, the last time that they were."""
     returned: bool = False
@@ -45,24 +48,50 @@ class Dealing:
         return self._checks[number, at]
 
     def keep_promises(self) -> None:
-        """Give claims the pods that they were bought for, wherever they may still come, in the order of dealing."""
+        """Give claims the pods that they were bought for, wherever they may come, in the order of dealing.
+
+        Room stays reserved for those that may not come yet, because they wait for others.
+        """
         turn = {number: n for n, number in enumerate(self._in_turn())}
         number_of = {key: number for number, keys in self.left.items() for key in keys}
         asked = [(key, place) for place in self.places for key in place.room.promised if key in number_of]
-        asked.sort(key=lambda own: (turn[number_of[own[0]]], own[0]))
-        waiting = len(asked) + 1
-        while len(asked) < waiting:
-            waiting = len(asked)
-            asked = [(k, p) for k, p in asked if k not in self.seats and not self._kept(number_of[k], k, p)]
+        for key, place in sorted(asked, key=lambda own: (turn[number_of[own[0]]], own[0])):
+            shape = self.shapes[number_of[key]]
+            if (
+                key not in self.held
+                and place.room.accepts(shape, shape.required)
+                and shape.requests.fits_in(place.free)
+            ):
+                self.held[key] = number_of[key], place
+                self.left[number_of[key]].remove(key)
+                place.free = place.free - shape.requests
+        while self._keep():
+            pass
+
+    def _keep(self) -> bool:
+        """Seat pods that room is reserved for, as far as they may come by now; whether any did."""
+        before = len(self.held)
+        for key, (number, place) in list(self.held.items()):
+            self._release(key)
+            if not self._kept(number, key, place):
+                self.held[key] = number, place
+                self.left[number].remove(key)
+                place.free = place.free - self.shapes[number].requests
+        return len(self.held) < before
+
+    def _release(self, key: PodKey) -> None:
+        number, place = self.held.pop(key)
+        place.free = place.free + self.shapes[number].requests
+        insort(self.left[number], key)
 
     def _kept(self, number: int, key: PodKey, place: Place) -> bool:
         shape, at = self.shapes[number], len(self.shapes[number].levels) - 1
         checks = self.checks(number, at)
         begun = checks.begins(self.counts)
         values = tuple(place.room.value(k) for k in checks.keys)
-        if not (place.times(shape, without(shape.hosts[at], begun), 1) and place.room.accepts(shape, shape.levels[at])):
+        if not place.times(shape, without(shape.hosts[at], begun), 1) or not all(map(place.room.decides, checks.keys)):
             return False
-        if not all(map(place.room.decides, checks.keys)) or not checks.allows(values, checks.leasts(), begun):
+        if not checks.allows(values, checks.leasts(), begun):
             return False
         self.left[number].remove(key)
         self._seat(number, at, (values, place), [key])
@@ -80,6 +109,11 @@ class Dealing:
                     if self.left[number]:
                         self._level(number, at, offers, deals)
                 progress |= len(self.left[number]) < before
+            progress |= self._keep()
+            if not progress and self.held:
+                progress = True
+                for key in list(self.held):
+                    self._release(key)
         return deals
 
     def give_back(self, deal: Deal, keys: Sequence[PodKey]) -> None:

@@ -41,7 +41,7 @@ class Scene:
     def of(cls, asked: PackingInput, pods: Sequence[Pod]) -> "Scene":
         """Number the selectors of all rules, then tell pods apart by them."""
         there = rooms(asked)
-        bound = [p for p in asked.bound if p.node_name is not None and not p.is_finished]
+        bound = sorted((p for p in asked.bound if p.node_name is not None and not p.is_finished), key=lambda p: p.key)
         selectors = Selectors(known_namespaces(asked.namespaces, (*pods, *bound)))
         soft = any(
             t.effect == SOFT for own in (*(p.taints for p in asked.pools), *(r.taints for r in there)) for t in own
