@@ -107,9 +107,9 @@ def _least(packing: _Packing, dropped: frozenset[PodKey]) -> int:
             counts[place] = counts.get(place, 0) + sum(key not in dropped for key in keys)
     least = 0
     for number, shop in enumerate(packing.shops):
-        own = {shape: pods for (shelf, shape), pods in counts.items() if shelf == number and pods}
-        if own:
-            least += lower_bound(Problem(shop.all(), tuple(_bounded(packing, shop.all(), own))))
+        sold = {shape: pods for (shelf, shape), pods in counts.items() if shelf == number and pods}
+        if sold:
+            least += lower_bound(Problem(shop.all(), tuple(_bounded(packing, shop.all(), sold))))
     return least
 
 

@@ -7,12 +7,13 @@ gone through once more in its order, and what no longer has a place at any point
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from agent.core.hosts import EMPTY, HostState
 from agent.core.launching import Bought
 from agent.core.topology.cells import Deal, without
 from agent.core.topology.checks import Checks, Entry, Values, count
-from agent.core.topology.counts import Counts
+from agent.core.topology.counts import Counts, Group
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.offers import Offers, may_pass
 from agent.core.topology.scene import Scene
@@ -64,7 +65,7 @@ class _Replay:
         for key, seat in dealing.seats.items():
             checks, room = self._of(seat.shape), seat.place.room
             values = tuple(map(room.value, checks.keys))
-            entries = checks.entries(values, lambda group, room=room: group.counts(room))
+            entries = checks.entries(values, partial(Group.counts, room=room))
             found[key] = _Stand(seat.shape, room.name, values, entries)
         for number, own in enumerate(bought):
             for deal, keys in own.content:

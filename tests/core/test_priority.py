@@ -10,6 +10,7 @@ from agent.core.decide import decide
 from agent.core.inputs import PROMISED, PackingInput
 from agent.core.packing import pack
 from agent.core.priority import SCARCE, TIERS, pack_by_priority
+from agent.core.shelf import Shelves
 from agent.core.world import World
 from agent.model.kubernetes import Pod
 from agent.model.plan import Limits, Plan
@@ -75,7 +76,7 @@ def test_more_priorities_than_are_told_apart_still_serve_the_highest_first() -> 
 
 def question(pods: Iterable[Pod], **fields: Any) -> PackingInput:
     asked = snapshot(pods=tuple(pods), **fields)
-    return PackingInput.of(World.of(asked), asked.pods)
+    return PackingInput.of(World.of(asked), asked.pods, Shelves())
 
 
 def test_where_there_is_enough_for_all_priority_changes_nothing() -> None:

@@ -52,14 +52,14 @@ class Cell:
 def rank(cell: Cell, checks: Checks, load: int) -> tuple[object, ...]:
     """Which of the domains that a pod may come into is best, as a key: the least.
 
-    Where most of its group can be; room that is there; the heaviest pools; where it keeps no others out; the cheapest;
-    the emptiest.
+    Where most of its group can be; room that is there; the heaviest pools; where it keeps no others out; by the first
+    alternative of its node affinity; the cheapest; the emptiest.
     """
     broken, pods = checks.crowding(cell.values)
     named = tuple(value or "" for value in cell.values)
     if cell.places or cell.offer is None:
-        return (-cell.votes, 0, broken, 0, pods, load, named)
-    return (-cell.votes, 1 + cell.offer.shelf, broken, cell.offer.price, pods, load, named)
+        return (-cell.votes, 0, broken, 0, 0, pods, load, named)
+    return (-cell.votes, 1 + cell.offer.shelf, broken, cell.offer.turn, cell.offer.price, pods, load, named)
 
 
 def without(rule: HostRule, begun: Collection[int]) -> HostRule:

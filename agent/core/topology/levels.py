@@ -8,7 +8,7 @@ anti-affinity is checked but keeps nobody else away.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.core.hosts import FREE, HostRule
 from agent.core.requirements import Requirements, alternatives, normalized
@@ -115,11 +115,12 @@ class Ladder:
             dislikes = [self._anti(term, own) for term in _heaviest(pod.preferred_anti_affinity)]
             wanted = [Requirements.of(term.requirements) for term in _heaviest(pod.preferred_terms)]
             anyway = [self._spread(s, own) for s in pod.spread if not s.hard]
-            while likes or dislikes or wanted or anyway:
+            preferred: tuple[list[Any], ...] = (likes, dislikes, wanted, anyway)
+            while any(preferred):
                 found = _with(required, (likes, dislikes, anyway), wanted)
                 if found is not None:
                     yield found
-                del next(filter(None, (likes, dislikes, wanted, anyway)))[0]
+                next(filter(None, preferred)).pop(0)
         yield required
         if self.soft_taints:
             yield replace(required, minds_soft_taints=False)

@@ -1,7 +1,7 @@
 """Which domains pods could be bought nodes in: the columns of every pool, cut by the values of topology keys."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from agent.core.buying import Buying
@@ -27,6 +27,8 @@ class Offer:
     """What its nodes must be, the domain included."""
     price: int
     """How much dearer than in the cheapest domain, in hundredths."""
+    turn: int = 0
+    """By which of the alternatives of node affinity it is."""
 
 
 @dataclass(slots=True)
@@ -63,11 +65,14 @@ class Offers:
         usable = self._open_to(number, shape, level) & self._beside_daemons(number, rule)
         holding = space.fits(space.vector(shape.requests)) & usable
         cells: dict[Values, Offer] = {}
-        for asked in level.alternatives if holding else ():
+        for turn, asked in enumerate(level.alternatives if holding else ()):
             found = space.select(asked, usable)
             if found & holding:
                 # A later alternative counts in domains only that no earlier one leaves anything in.
-                cells = self._cut(number, found, holding, asked, keys) | cells
+                offers = self._cut(number, found, holding, asked, keys)
+                cells = {
+                    values: replace(offer, turn=turn) if turn else offer for values, offer in offers.items()
+                } | cells
                 if not keys:
                     break
         return cells
