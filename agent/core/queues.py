@@ -122,14 +122,14 @@ class Queue:
 
 def queues(fields: Fields, net: Vector, listed: Iterable[Entry]) -> tuple[Queue, ...]:
     """One queue per resource, of the demands that take the largest share of it."""
-    sorted_: list[list[tuple[int, Vector, Entry]]] = [[] for _ in net]
+    sorted_: list[list[tuple[int, float, Vector, Entry]]] = [[] for _ in net]
     scale = [1.0 / room if room else 0.0 for room in net]
     for entry in listed:
         amounts = entry.amounts
         shares = list(map(mul, amounts, scale))
         dimension = shares.index(max(shares))
-        sorted_[dimension].append((-amounts[dimension], amounts, entry))
-    return tuple(Queue.of(fields, d, [e for _, _, e in sorted(own)]) for d, own in enumerate(sorted_))
+        sorted_[dimension].append((-amounts[dimension], -sum(shares), amounts, entry))
+    return tuple(Queue.of(fields, d, [e for *_, e in sorted(own)]) for d, own in enumerate(sorted_))
 
 
 def _least(vectors: Sequence[Vector]) -> Vector:

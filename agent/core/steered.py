@@ -4,6 +4,7 @@ What content is worth comes from the dual prices of the demand that is left, so 
 pods of unlike shape are put together until a node is full in every dimension.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -170,6 +171,10 @@ class _Course:
     """Which share of each resource of a node is used when nodes are bought as the programme says."""
     good: tuple[tuple[int, int, float, float], ...]
     """Efficient columns: number, price, what it is worth, and how much is bought."""
+    sizes: tuple[tuple[float, int], ...]
+    """What they are worth, ascending, and their numbers."""
+    dearest: int
+    """Price of the dearest of them."""
 
 
 def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
@@ -191,7 +196,9 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
         for i, ((c, price), value) in enumerate(zip(offers, values, strict=True))
         if value >= (1 - SLACK) * best * price
     )
-    course = state.courses[group.number] = _Course(size, found, aim, good)
+    sizes = tuple(sorted((value, c) for c, _, value, _ in good))
+    dearest = max(price for _, price, _, _ in good)
+    course = state.courses[group.number] = _Course(size, found, aim, good, sizes, dearest)
     return course
 
 
@@ -202,14 +209,16 @@ def _candidates(state: _State, group: Group, total: Sequence[int], largest: int)
     if group.slot is not None and course.worth.prices[-1] > 0 and total[-1] > group.slot[1]:
         # So many nodes are forced that the size of each follows.
         size = need * group.slot[1] / total[-1]
-        chosen = [c for c, *_ in sorted(course.good, key=lambda g: (abs(g[2] - size), g[0]))[:FORCED_COLUMNS]]
+        at = bisect_left(course.sizes, (size,))
+        near = course.sizes[max(0, at - FORCED_COLUMNS // 2) : at + FORCED_COLUMNS // 2] or course.sizes[:1]
+        chosen = [c for _, c in near]
     else:
         fitting = [g for g in course.good if g[1] <= need] or list(course.good[:1])
         least = SMALLEST * max(price for _, price, _, _ in fitting)
         large = [g for g in fitting if g[1] >= least or g[3]]
         rated = sorted(large, key=lambda g: (-g[3], -g[2] / max(g[1], 1), g[0]))
         chosen = [c for c, *_ in rated[: state.style.columns]]
-    if need < max(price for _, price, _, _ in course.good):
+    if need < course.dearest:
         chosen += _holding(state, group)
     single = state.terrain.single[largest]
     if not any(single >> c & 1 for c in chosen):

@@ -54,7 +54,7 @@ def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
     many = len(counts) > MANY_DEMANDS
     found = [steered(terrain, style, counts) for style in (PLAIN[:1] if many else PLAIN)]
     pods = sum(problem.placed(v) for v in found)
-    few = pods <= FEW_PODS * sum(map(len, found))
+    few = not many and pods <= FEW_PODS * sum(map(len, found))
     if few:
         found.append(steered(terrain, HEADS, counts))
     best = min(found, key=lambda v: (-problem.placed(v), problem.price(v), len(v)))

@@ -42,8 +42,10 @@ class InstanceType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def allocatable(self) -> Resources:
-        """Capacity less overhead: what pods can have."""
-        return self.capacity - self.overhead
+        """Capacity less overhead: what pods can have. Huge pages are set aside of the memory (rule 9.3)."""
+        free = self.capacity - self.overhead
+        pages = sum(amount for name, amount in self.capacity.extended if name.startswith("hugepages-"))
+        return msgspec.structs.replace(free, memory_bytes=max(0, free.memory_bytes - pages)) if pages else free
 
 
 class InstanceTypeFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -236,6 +236,8 @@ class PodDisruptionBudget(msgspec.Struct, frozen=True, gc=False, omit_defaults=T
     selector: tuple[Requirement, ...] | None = None
     disruptions_allowed: int = 0
     always_allow_unhealthy: bool = False
+    blocks: bool = False
+    """It lets no pod go, ever: maxUnavailable 0 or 0 %, or minAvailable 100 %."""
 
 
 class DaemonSet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

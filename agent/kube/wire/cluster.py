@@ -175,6 +175,8 @@ def claim_manifest(draft: ClaimDraft) -> dict[str, object]:
 
 class _BudgetSpec(msgspec.Struct, gc=False, rename="camel"):
     selector: LabelSelector | None = None
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
     unhealthy_pod_eviction_policy: str | None = None
 
 
@@ -205,6 +207,7 @@ def budget_model(wire: WireBudget) -> PodDisruptionBudget:
         selector=spec.selector.model() if spec.selector is not None else None,
         disruptions_allowed=(status.disruptions_allowed or 0) if counted else 0,
         always_allow_unhealthy=spec.unhealthy_pod_eviction_policy == "AlwaysAllow",
+        blocks=spec.max_unavailable in {0, "0", "0%"} or spec.min_available == "100%",
     )
 
 
