@@ -44,6 +44,8 @@ class Cell:
     places: list[Place]
     """Room that is there, the first last; what does not take another pod of the shape is dropped."""
     offer: Offer | None = None
+    company: tuple[str, ...] = ()
+    """Topology keys that its values are of although no rule of the pods needs them."""
     deal: Deal | None = None
     votes: int = 0
     """Of pods that must be together: how many could be here."""

@@ -25,6 +25,8 @@ class Dealing(Seating):
     """The level that a shape is tried at first: what an earlier one did not give it, it does not give it later."""
     promises: Promises | None = None
     _load: dict[Values, int] = field(default_factory=dict)
+    _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """By topology keys: how many pods were dealt to domains of these."""
     _by_keys: dict[tuple[str, ...], dict[Values, list[Place]]] = field(default_factory=dict)
 
     def keep_promises(self) -> None:
@@ -60,7 +62,8 @@ class Dealing(Seating):
             cell = self._best(number, at, cells, begun)
             if cell is None:
                 return
-            several = len(self.left[number]) if checks.indifferent and not begun else 1
+            alike = checks.indifferent and not begun and not cell.company
+            several = len(self.left[number]) if alike else 1
             if cell.places:
                 place = cell.places[-1]
                 rule = without(self.shapes[number].hosts[at], begun)
@@ -78,14 +81,25 @@ class Dealing(Seating):
             usable = [p for p in places if shape.requests.fits_in(p.free) and p.room.accepts(shape, shape.levels[at])]
             if usable:
                 cells[values] = Cell(values, usable[::-1])
+        company = () if keys else self._company(number, at)
         if self._may_be_bought(number, at, deals):
-            for found in offers.of(shape, at, keys):
+            for found in offers.of(shape, at, keys or company):
                 for values, offer in found.items():
-                    cell = cells.setdefault(values, Cell(values, []))
+                    cell = cells.setdefault(values, Cell(values, [], company=company))
                     cell.offer = cell.offer or offer
                 if found and not keys:
                     break
         return list(cells.values())
+
+    def _company(self, number: int, at: int) -> tuple[str, ...]:
+        """Topology keys by which pods are dealt that get a node each, although no rule of theirs needs it.
+
+        What fills up those nodes has domains, and so the pods are dealt to where that is.
+        """
+        rule = self.shapes[number].hosts[at]
+        if not any(n in rule.matches for n, _ in (*rule.caps, *rule.wishes)):
+            return ()
+        return max(self._dealt, key=lambda keys: (self._dealt[keys], keys), default=())
 
     def reachable(self, number: int, at: int, offers: Offers) -> list[Values]:
         """Every domain with room, or with something to buy, for a pod of the shape, whatever its rules about others."""
@@ -134,7 +148,7 @@ class Dealing(Seating):
             checks, space = self.checks(number, at), offers.space(offer.shelf)
             entries = checks.entries(cell.values, lambda group: may_pass(space, group.filter, offer))
             host = self.shapes[number].hosts[at]
-            cell.deal = Deal(number, at, offer, checks.keys, cell.values, host, entries)
+            cell.deal = Deal(number, at, offer, checks.keys or cell.company, cell.values, host, entries)
             deals.append(cell.deal)
         return cell.deal
 
@@ -142,6 +156,8 @@ class Dealing(Seating):
         deal.keys += self.taken(deal.shape, several)
         count(deal.entries, several)
         self._load[deal.values] = self._load.get(deal.values, 0) + several
+        if deal.domain:
+            self._dealt[deal.domain] = self._dealt.get(deal.domain, 0) + several
 
     def _begin(self, number: int, at: int, chosen: tuple[list[Cell], Offers], deals: list[Deal]) -> None:
         """Choose where a group that must be together is: where most of its pods could be."""
