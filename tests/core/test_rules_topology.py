@@ -12,7 +12,7 @@ from agent.core.inputs import Pair
 from agent.model import names
 from agent.model.constraints import HostPort, PodAffinityTerm, PreferredTerm, Requirement
 from agent.model.ec2 import Offering
-from agent.model.kubernetes import NodeClaim, Taint, Toleration
+from agent.model.kubernetes import DaemonSet, NodeClaim, Pod, Taint, Toleration
 from agent.model.names import ClassName
 from agent.model.plan import Limits
 from tests.build import ZONE_A, ZONE_C, amounts, instance_type, meta, pool
@@ -388,6 +388,44 @@ def test_rule_11_8_host_ports_clash_by_port_protocol_and_address(
     assert (len(planned(*pods).launches) == 1) == together
     there = running("n", host_ports=(one,))
     assert (not planned(pods[1], pairs=(fixed("n"),), bound=(there,)).launches) == together
+
+
+def test_rule_11_8_the_ports_of_a_daemonset_count_on_new_nodes() -> None:
+    daemon = DaemonSet(meta("agent", namespace="kube-system"), app(1, "agent", host_ports=(HostPort(80),))[0])
+    plan = planned(*app(1, host_ports=(HostPort(80),)), *app(1, "other"), daemonsets=(daemon,))
+    assert refused(plan) == ["web-0"]
+
+
+# What refusals say.
+
+
+@pytest.mark.parametrize(
+    ("pods", "sentences"),
+    [
+        (
+            app(4, spread=(spread(honor_affinity=False),), node_selector={names.ZONE: str(ZONE_A)}),
+            (
+                "topology spread on topology.kubernetes.io/zone with maxSkew 1",
+                "ap-northeast-2a would have 2",
+                "ap-northeast-2b",
+            ),
+        ),
+        (app(4, spread=(spread(min_domains=4),)), ("minDomains", "3 domains of the 4")),
+        (app(4, anti_affinity=(term(),)), ("anti-affinity by topology.kubernetes.io/zone to pods with app=web",)),
+        (app(1, affinity=(term(app="db"),)), ("affinity by topology.kubernetes.io/zone to pods with app=db",)),
+        (app(1, affinity=(term(HOST, app="db"),)), ("affinity by kubernetes.io/hostname to pods with app=db",)),
+    ],
+)
+def test_a_refusal_names_the_rule_about_other_pods_and_the_domain(
+    pods: tuple[Pod, ...], sentences: tuple[str, ...]
+) -> None:
+    told = why(planned(*pods))
+    assert all(sentence in told for sentence in sentences), told
+
+
+def test_a_refusal_for_a_limit_still_names_the_limit() -> None:
+    plan = planned(*app(3, cpu="1500m", spread=(spread(max_skew=9),)), pools=(pool(limits={"nodes": 1}),))
+    assert "limit" in why(plan)
 
 
 # Preferences.

@@ -6,7 +6,7 @@ the plan are there. Sources: kubernetes.io/docs/concepts/scheduling-eviction/top
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -55,6 +55,15 @@ class _Rules(NamedTuple):
 _NONE = _Rules((), (), False, (), ())
 
 
+class _Bound(NamedTuple):
+    """A pod as it is bound: what it requires, where it is counted, and where anti-affinity of others keeps it out."""
+
+    pod: Pod
+    rules: _Rules
+    counted: tuple[_Table, ...]
+    kept_out: tuple[_Table, ...]
+
+
 def check_neighbours(asked: PackingInput, result: PackingResult) -> None:
     """Bind every placed pod in order.
 
@@ -62,15 +71,17 @@ def check_neighbours(asked: PackingInput, result: PackingResult) -> None:
         PlanInvalid: naming the pod and the rule.
     """
     by_key = {p.key: p for p in asked.pods}
-    placed = [(by_key[p.pod], p) for p in result.placements]
+    placed = [by_key[p.pod] for p in result.placements]
     there = [p for p in asked.bound if p.node_name is not None and not p.is_finished]
-    if not any(map(_has_rules, there)) and not any(_has_rules(pod) for pod, _ in placed):
+    if not any(map(_has_rules, there)) and not any(map(_has_rules, placed)):
         return
-    binding = _Binding(asked, sites(asked, result), [*there, *(pod for pod, _ in placed)])
-    for pod in there:
-        binding.count(pod, binding.sites.get(pod.node_name or ""))
-    for pod, placement in placed:
-        binding.bind(pod, binding.sites[_name(placement)])
+    binding = _Binding(asked, sites(asked, result), [*there, *placed])
+    names = [*(pod.node_name or "" for pod in there), *map(_name, result.placements)]
+    for number, (bound, name) in enumerate(zip(binding.bound, names, strict=True)):
+        if number >= len(there):
+            binding.bind(bound, binding.sites[name])
+        elif name in binding.sites:
+            binding.count(bound, binding.sites[name])
 
 
 def _has_rules(pod: Pod) -> bool:
@@ -84,20 +95,21 @@ def _name(placement: Placement) -> str:
 class _Binding:
     """The cluster as pods are bound, one after the other."""
 
-    def __init__(self, asked: PackingInput, there: dict[str, Site], pods: Iterable[Pod]) -> None:
+    def __init__(self, asked: PackingInput, there: dict[str, Site], pods: Sequence[Pod]) -> None:
         self.sites = there
         self._everyone = Everyone(asked.namespaces, pods)
         self._tables: dict[object, _Table] = {}
         self._guards: dict[tuple[str, Set], _Table] = {}
         self._rules: dict[object, _Rules] = {}
-        self._counted: dict[object, tuple[list[_Table], list[_Table]]] = {}
+        self._counted: dict[object, tuple[tuple[_Table, ...], tuple[_Table, ...]]] = {}
         self._ports: defaultdict[tuple[str, str, int], set[str]] = defaultdict(set)
-        for pod in pods:
-            self._of(pod)
+        # All tables are there before it is asked which of them count a pod.
+        rules = [self._of(pod) for pod in pods]
+        self.bound = [_Bound(pod, own, *self._counted_in(pod)) for pod, own in zip(pods, rules, strict=True)]
 
-    def bind(self, pod: Pod, site: Site) -> None:
+    def bind(self, bound: _Bound, site: Site) -> None:
         """Let a pod come, if every rule allows it at this moment."""
-        rules, (_, kept_out) = self._of(pod), self._counted_in(pod)
+        pod, rules, _, kept_out = bound
         for spread in rules.spread:
             _check_spread(pod, site, spread)
         total = any(any(table.counts.values()) for table in rules.near) or not rules.itself
@@ -108,21 +120,21 @@ class _Binding:
         for table in (*rules.apart, *kept_out):
             if table.counts.get(site.value(table.key) or ""):
                 raise PlanInvalid(f"pod {pod.key} on {site.name}: anti-affinity forbids it in this {table.key}")
-        self._take_ports(pod, site)
-        self.count(pod, site)
+        if pod.host_ports:
+            self._take_ports(pod, site)
+        self.count(bound, site)
 
-    def count(self, pod: Pod, site: Site | None) -> None:
+    def count(self, bound: _Bound, site: Site) -> None:
         """Count a pod where it is."""
-        if site is None:
-            return
-        for table in self._counted_in(pod)[0]:
+        pod = bound.pod
+        for table in bound.counted:
             value = site.value(table.key)
             counts = table.passing is None or (pod.meta.deleted_at is None and site.name in table.passing)
             if value is not None and counts:
                 table.counts[value] += 1
-        for table in self._of(pod).guarded:
+        for table in bound.rules.guarded:
             table.counts[site.value(table.key) or ""] += site.value(table.key) is not None
-        for port in pod.host_ports if pod.node_name is not None else ():
+        for port in pod.host_ports:
             self._ports[site.name, port.protocol, port.port].add(port.address)
 
     def _take_ports(self, pod: Pod, site: Site) -> None:
@@ -131,8 +143,6 @@ class _Binding:
             clash = taken if port.address in _ANY_ADDRESS else taken & ({port.address} | _ANY_ADDRESS)
             if clash:
                 raise PlanInvalid(f"pod {pod.key} on {site.name}: host port {port.port} is taken")
-        for port in pod.host_ports:
-            self._ports[site.name, port.protocol, port.port].add(port.address)
 
     def _of(self, pod: Pod) -> _Rules:
         if not (pod.affinity or pod.anti_affinity or pod.spread):
@@ -174,12 +184,13 @@ class _Binding:
                 table.counts.update(dict.fromkeys((self.sites[n].value(key) or "" for n in found), 0))
             yield _Spread(table, is_selected(pod, selected), written.max_skew, written.min_domains or 0)
 
-    def _counted_in(self, pod: Pod) -> tuple[list[_Table], list[_Table]]:
+    def _counted_in(self, pod: Pod) -> tuple[tuple[_Table, ...], tuple[_Table, ...]]:
         """The tables that the pod is counted in, and those that say where it is kept out."""
         key = (pod.meta.namespace, _labels(pod))
         if key not in self._counted:
-            own = [table for table in self._tables.values() if is_selected(pod, table.selected)]
-            self._counted[key] = own, [table for table in self._guards.values() if is_selected(pod, table.selected)]
+            own = tuple(table for table in self._tables.values() if is_selected(pod, table.selected))
+            guards = tuple(table for table in self._guards.values() if is_selected(pod, table.selected))
+            self._counted[key] = own, guards
         return self._counted[key]
 
 

@@ -32,9 +32,7 @@ class Site:
 
     def value(self, key: str) -> str | None:
         """The label's value; None when it has none, or it is not certain."""
-        if key == names.HOSTNAME:
-            return self.name
-        found = self.known.get(key)
+        found = self.known.get(key) if key != names.HOSTNAME else self.name
         return self._open(key).single if found is None and self.types else found
 
     def may_be(self, asked: Requirements) -> bool:
