@@ -24,6 +24,11 @@ _ARCHITECTURES: Final = {"x86_64": "amd64", "arm64": "arm64"}
 _NAME: Final = re.compile(r"^([a-z]+)(?:-[0-9]+tb)?([0-9]+).*\.")
 _GPU_DEVICES: Final = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu", "habana": "habana.ai/gaudi"}
 _ON_DEMAND, _SPOT = 1, 2
+_SHARED_ATTACHMENTS: Final = 27
+"""Where volumes and network interfaces share places: 28, less the one interface that we ask for (EC2 User Guide,
+"Amazon EBS volume limits", November 2026)."""
+_UNSTATED_ATTACHMENTS: Final = 20
+"""Of a type for which EC2 gives no figure: as few as all but a few types have."""
 
 
 class _Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,6 +48,8 @@ class _Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     network_mbps: int
     encryption_in_transit: int
     hypervisor: str
+    attachments: int
+    """EBS volumes, the root volume included; 0 where EC2 gives no figure."""
     labels: dict[str, str] = {}
     """What neither the name nor the columns give, by label name without the common prefix."""
     devices: dict[str, int] = {}
@@ -139,7 +146,7 @@ def facts_of(info: "InstanceTypeInfoTypeDef") -> InstanceTypeFacts | None:
     memory = info.get("MemoryInfo", {}).get("SizeInMiB", 0)
     if not name or not architectures or vcpus <= 0 or memory <= 0:
         return None
-    network = info.get("NetworkInfo", {})
+    network, ebs = info.get("NetworkInfo", {}), info.get("EbsInfo", {})
     cards = {c.get("NetworkCardIndex", 0): c for c in network.get("NetworkCards", ())}
     card = cards.get(network.get("DefaultNetworkCardIndex", 0), {})
     return InstanceTypeFacts(
@@ -154,7 +161,19 @@ def facts_of(info: "InstanceTypeInfoTypeDef") -> InstanceTypeFacts | None:
         max_interfaces=card.get("MaximumNetworkInterfaces") or network.get("MaximumNetworkInterfaces", 0),
         ipv4_per_interface=network.get("Ipv4AddressesPerInterface", 0),
         bare_metal=info.get("BareMetal", False),
+        ebs_attachments=_attachments(
+            ebs.get("MaximumEbsAttachments", 0),
+            info.get("Hypervisor", ""),
+            shared=ebs.get("AttachmentLimitType") != "dedicated",
+        ),
     )
+
+
+def _attachments(stated: int, hypervisor: str, *, shared: bool) -> int:
+    """EBS volumes beside one network interface; of some accelerated types EC2's figure forgets the interface."""
+    if not stated:
+        return _UNSTATED_ATTACHMENTS
+    return min(stated, _SHARED_ATTACHMENTS) if shared and hypervisor == "nitro" else stated
 
 
 def _labels(name: str, vcpus: int, memory_mib: int) -> dict[str, str]:
@@ -276,4 +295,5 @@ def _facts_of_row(name: str, row: _Row) -> InstanceTypeFacts:
         max_interfaces=row.interfaces,
         ipv4_per_interface=row.ipv4,
         bare_metal=row.metal,
+        ebs_attachments=row.attachments or _UNSTATED_ATTACHMENTS,
     )

@@ -13,6 +13,7 @@ from agent.aws.offline import Shipped, shipped, zones
 from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
 from agent.cli.check import read_documents
 from agent.core.decide import decide
+from agent.core.overlays import overlaid
 from agent.core.verifying import PlanInvalid
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError
@@ -232,6 +233,7 @@ def _snapshot(read: Objects, types: Shipped | tuple[InstanceType, ...], settings
     for name in wanted:
         node_class = known.get(name) or NodeClass(Meta(name), "")
         made[name] = types.instance_types(node_class) if isinstance(types, Shipped) else types
+    corrected = overlaid(made, read.pools, read.overlays)
     return Snapshot(
         now=now,
         cluster=Cluster(settings.cluster_name, "", settings.region),
@@ -242,12 +244,18 @@ def _snapshot(read: Objects, types: Shipped | tuple[InstanceType, ...], settings
         claims=read.claims,
         pools=read.pools,
         classes=read.classes,
-        instance_types=made,
+        instance_types=corrected.instance_types,
+        overlays=corrected.overlays,
         machines=(),
         machines_at=now,
         pdbs=read.pdbs,
         daemonsets=read.daemonsets,
         attachments=read.attachments,
+        volumes=read.volumes,
+        volume_claims=read.volume_claims,
+        storage_classes=read.storage_classes,
+        attach_limits=read.attach_limits,
+        namespaces=read.namespaces,
     )
 
 

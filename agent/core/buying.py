@@ -4,19 +4,16 @@ A launch counts as the largest type that it may fall back to, so that no limit i
 First every launch is given the room of its cheapest type, then fallbacks are added while limits allow.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import msgspec
-
 from agent.core.bins import Bin
-from agent.core.columns import Column
 from agent.core.composing import INSTANCE_KEYS, too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
 from agent.core.requirements import Requirements
-from agent.core.space import Space, bits, cheapest
+from agent.core.space import Space, bits, lowest
 from agent.core.templates import Template
 from agent.model import names
 from agent.model.ec2 import InstanceType
@@ -41,6 +38,32 @@ class Purchase:
     """What it counts as against the limits of its pool: the largest that it may become."""
     price: int
     """The dearest that it may become."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fallbacks:
+    """Columns of as many types as one launch may name, and the most that any of them is."""
+
+    mask: int
+    largest: dict[str, int]
+    dearest: int
+
+    @classmethod
+    def of(cls, space: Space, template: int, mask: int) -> "_Fallbacks":
+        """The cheapest types of a set of columns of one pool."""
+        kinds: dict[str, InstanceType] = {}
+        for i in bits(mask):
+            kind = space.columns[i].type
+            kinds[kind.name] = kind
+            if len(kinds) == MAX_TYPES:
+                break
+        chosen = mask & space.of_types(template, kinds)
+        dearest = space.columns[chosen.bit_length() - 1].price
+        largest: dict[str, int] = {}
+        for kind in kinds.values():
+            for name, amount in _amounts(kind).items():
+                largest[name] = max(amount, largest.get(name, 0))
+        return cls(chosen, largest, dearest)
 
 
 @dataclass(slots=True)
@@ -92,7 +115,7 @@ class Buying:
         closed: set[PoolName] = set()
         # Those that serve the most pods first. What comes after a refusal is packed anew, on what is still allowed.
         for found in sorted(bins, key=lambda b: -sum(count for _, count in b.content)):
-            number = space.columns[cheapest(found.mask)].template
+            number = space.owner(space.cheapest(found.mask))
             mask = found.mask & space.members[number]
             pool = space.templates[number].pool.name
             if pool in closed:
@@ -107,14 +130,21 @@ class Buying:
             self._count(pool, purchases[-1], 1)
             if pool in self.asked.protected:
                 self.tried.add(pool)
+        known: dict[tuple[int, int], _Fallbacks] = {}
         for purchase in purchases:
-            self._widen(space, purchase)
+            self._widen(space, purchase, known)
         return [purchase for purchase in purchases if self._is_diverse(space, purchase)]
 
-    def within_limits(self, own: Template) -> Template:
-        """The template with those types only of which one more would exceed no limit of its pool."""
-        kept = tuple(t for t in own.types if self._exceeded(t, own.pool.name) is None)
-        return msgspec.structs.replace(own, types=kept)
+    def within_limits(self, own: Template) -> int:
+        """Columns of the template's shelf of which one more would exceed no limit of its pool."""
+        found, used = own.shelf.every, self.used[own.pool.name]
+        for name, limit in own.pool.limits.items():
+            rest = limit - used[name]
+            if rest < (name == NODES):
+                return 0
+            if name in own.shelf.capacity:
+                found &= ~own.shelf.capacity[name].above(rest)
+        return found
 
     def held_back(self, space: Space, number: int, serving: int) -> Reason | None:
         """The brake or limit for which the pool bought less than was wanted of the columns that would serve."""
@@ -138,7 +168,7 @@ class Buying:
     def _is_diverse(self, space: Space, purchase: Purchase) -> bool:
         """Whether minValues still hold within the limits; a purchase for which they do not is taken back."""
         pool = space.templates[purchase.template].pool
-        if self.asked.limits.min_values_policy == "BestEffort":
+        if self.asked.limits.min_values_policy == "BestEffort" or all(r.min_values is None for r in pool.requirements):
             return True
         short = too_few(pool, [space.columns[i] for i in bits(purchase.mask)])
         if short is None:
@@ -187,34 +217,44 @@ class Buying:
 
     def _limit_reason(self, space: Space, pool: PoolName, mask: int) -> Reason:
         limits = self.pools[pool].limits
-        name = self._exceeded(space.columns[cheapest(mask)].type, pool) or next(iter(limits))
+        name = self._exceeded(space.columns[lowest(mask)].type, pool) or next(iter(limits))
         used, limit = format_amount(name, self.used[pool][name]), format_amount(name, limits[name])
-        smallest = space.columns[cheapest(mask)].type.name
+        smallest = space.columns[lowest(mask)].type.name
         sentence = (
             f"NodePool {pool} uses {name} {used} of its limit {limit}, and not even {smallest} fits in the rest; "
             "raise spec.limits or free nodes"
         )
         return Reason("LimitExceeded", sentence)
 
-    def _widen(self, space: Space, purchase: Purchase) -> None:
+    def _widen(self, space: Space, purchase: Purchase, known: "dict[tuple[int, int], _Fallbacks]") -> None:
         """Allow every fallback within the limits of the pool and the price of the cluster, the cheapest first."""
-        counted = {space.columns[cheapest(purchase.mask)].type.name}
-        for i in bits(purchase.found.mask & space.members[purchase.template]):
+        mask = purchase.found.mask & space.members[purchase.template]
+        key = (purchase.template, mask)
+        if key not in known:
+            known[key] = _Fallbacks.of(space, purchase.template, mask)
+        fallbacks, pool = known[key], space.templates[purchase.template].pool.name
+        if self._grown(pool, purchase, fallbacks.largest, fallbacks.dearest):
+            purchase.mask |= fallbacks.mask
+            return
+        counted = {space.columns[lowest(purchase.mask)].type.name}
+        for i in bits(mask):
             column = space.columns[i]
             if column.type.name not in counted and len(counted) >= MAX_TYPES:
                 continue
-            if self._grown(space.templates[purchase.template].pool.name, purchase, column):
+            if self._grown(pool, purchase, _amounts(column.type), column.price):
                 counted.add(column.type.name)
                 purchase.mask |= 1 << i
 
-    def _grown(self, pool: PoolName, purchase: Purchase, column: Column) -> bool:
-        """Count the launch as the larger of what it was and the column; False, and nothing counted, beyond a limit."""
-        dearer = max(0, column.price - purchase.price)
+    def _grown(self, pool: PoolName, purchase: Purchase, amounts: Mapping[str, int], price: int) -> bool:
+        """Count the launch as the larger of what it was and this; False, and nothing counted, beyond a limit."""
+        dearer = max(0, price - purchase.price)
         if self._too_dear(dearer):
             return False
-        limits, amounts = self.pools[pool].limits, _amounts(column.type)
+        limits = self.pools[pool].limits
         growth = {n: max(0, amounts.get(n, 0) - purchase.counted.get(n, 0)) for n in limits}
         if any(self.used[pool][n] + more > limits[n] for n, more in growth.items()):
+            return False
+        if self.asked.narrow and (any(growth.values()) or (dearer and self.asked.limits.max_price_nano_usd)):
             return False
         _add(self.used[pool], growth)
         _add(purchase.counted, growth)

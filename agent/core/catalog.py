@@ -47,6 +47,7 @@ MAX_TYPES: Final = 60
 MAX_OVERRIDES: Final = 300
 """EC2's limit on overrides of one CreateFleet request of type instant."""
 
+_PRECEDENCE: Final[tuple[CapacityType, ...]] = ("reserved", "spot", "on-demand")
 _MIB: Final = 1 << 20
 _WHOLE: Final = 100_000
 """100 % in thousandths of a percent."""
@@ -96,39 +97,53 @@ def overrides(
     requirements = Requirements.of(wanted)
     errors = tuple(e for e in capacity_errors if e.until > now)
     allowed = sorted(
-        (offering.price_nano_usd, kind.name, offering.zone, offering.capacity_type)
-        for kind in types
-        if _may_be(requirements, kind)
-        for offering in kind.offerings
-        if is_allowed(requirements, offering) and not is_exhausted(kind.name, offering, errors)
+        (
+            (kind, offering)
+            for kind in _named(requirements, types)
+            if _may_be(requirements, kind)
+            for offering in _allowed(requirements, kind.offerings)
+            if not is_exhausted(kind.name, offering, errors)
+        ),
+        key=lambda row: order(row[0].name, row[1]),
     )
-    ceiling = min((price for price, *_, kind in allowed if kind == "on-demand"), default=None)
-    allowed = [row for row in allowed if row[3] != "spot" or ceiling is None or row[0] <= ceiling]
+    ceiling = min((o.price_nano_usd for _, o in allowed if o.capacity_type == "on-demand"), default=None)
+    allowed = [
+        row for row in allowed if row[1].capacity_type != "spot" or ceiling is None or row[1].price_nano_usd <= ceiling
+    ]
     if not allowed:
         return Candidates()
-    subnets, by_name = _best_subnets(node_class.subnets), {kind.name: kind for kind in types}
+    bought = allowed[0][1].capacity_type
+    subnets, images = _best_subnets(node_class.subnets), _newest_first(node_class.images)
+    system = Requirements({key: values for key, values in requirements if key in (names.ARCH, names.OS)})
     listed: dict[InstanceTypeName, Image | None] = {}
     chosen: list[Override] = []
-    for _, name, zone, capacity_type in allowed:
-        if capacity_type != allowed[0][3] or zone not in subnets:
+    for kind, offering in allowed:
+        name, zone = kind.name, offering.zone
+        if offering.capacity_type != bought or zone not in subnets:
             continue
         if name not in listed and len(listed) < MAX_TYPES:
-            listed[name] = _image(node_class.images, by_name[name], requirements)
+            listed[name] = _image(images, kind, system)
         image = listed.get(name)
         if image is not None and len(chosen) < MAX_OVERRIDES:
             chosen.append(Override(name, zone, subnets[zone].id, image.id))
-    return Candidates(allowed[0][3], tuple(chosen))
+    return Candidates(bought, tuple(chosen))
 
 
 def is_allowed(requirements: Requirements, offering: Offering) -> bool:
     """Whether an available offering satisfies requirements on zone, capacity type and its own labels."""
-    if not offering.available:
-        return False
-    if not requirements.get(names.ZONE).allows(offering.zone):
-        return False
-    if not requirements.get(names.CAPACITY_TYPE).allows(offering.capacity_type):
-        return False
-    return not offering.requirements or requirements.overlaps(Requirements.of(offering.requirements))
+    return bool(_allowed(requirements, (offering,)))
+
+
+def _allowed(requirements: Requirements, offerings: Iterable[Offering]) -> list[Offering]:
+    zones, kinds = requirements.get(names.ZONE), requirements.get(names.CAPACITY_TYPE)
+    return [
+        offering
+        for offering in offerings
+        if offering.available
+        and zones.allows(offering.zone)
+        and kinds.allows(offering.capacity_type)
+        and (not offering.requirements or requirements.overlaps(Requirements.of(offering.requirements)))
+    ]
 
 
 def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[CapacityError]) -> bool:
@@ -141,10 +156,23 @@ def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[Ca
     )
 
 
+def order(name: InstanceTypeName, offering: Offering) -> tuple[int, int, str, str]:
+    """By which offerings are preferred: the cheapest, then by capacity type, name and zone.
+
+    Of equal prices reserved comes before spot, and that before on-demand (Karpenter's rule 9.15).
+    """
+    return (offering.price_nano_usd, _PRECEDENCE.index(offering.capacity_type), name, offering.zone)
+
+
+def _named(requirements: Requirements, types: Sequence[InstanceType]) -> Iterable[InstanceType]:
+    """The types that requirements name, all of them where they name none."""
+    wanted = requirements.get(names.INSTANCE_TYPE)
+    return types if wanted.complement else [kind for kind in types if kind.name in wanted.members]
+
+
 def _may_be(requirements: Requirements, kind: InstanceType) -> bool:
-    if not requirements.get(names.INSTANCE_TYPE).allows(kind.name):
-        return False
-    return requirements.overlaps(type_labels(kind.requirements))
+    own = type_labels(kind.requirements).by_key
+    return all(key not in own or values.intersects(own[key]) for key, values in requirements)
 
 
 def _best_subnets(subnets: Iterable[Subnet]) -> dict[Zone, Subnet]:
@@ -155,23 +183,21 @@ def _best_subnets(subnets: Iterable[Subnet]) -> dict[Zone, Subnet]:
     return best
 
 
-def _image(images: Iterable[Image], kind: InstanceType, requirements: Requirements) -> Image | None:
-    """The newest image that fits the type and the claim; one that is not deprecated if there is any."""
-    described = type_labels(kind.requirements) & Requirements(
-        {key: values for key, values in requirements if key in (names.ARCH, names.OS)}
-    )
-    fitting = (image for image in images if _fits(image, described))
-    return min(
-        fitting,
-        key=lambda i: (i.deprecated, -(i.created_at.timestamp() if i.created_at else 0.0), i.id),
-        default=None,
-    )
+def _newest_first(images: Iterable[Image]) -> list[Image]:
+    """Those that are not deprecated before all others."""
+    return sorted(images, key=lambda i: (i.deprecated, -(i.created_at.timestamp() if i.created_at else 0.0), i.id))
+
+
+def _image(images: Iterable[Image], kind: InstanceType, asked: Requirements) -> Image | None:
+    """The first image that fits the type and what the claim asks of architecture and system."""
+    described = type_labels(kind.requirements) & asked
+    return next((image for image in images if _fits(image, described)), None)
 
 
 def _fits(image: Image, described: Requirements) -> bool:
     if not described.get(names.ARCH).allows(image.architecture):
         return False
-    return described.overlaps(Requirements.of(image.requirements))
+    return not image.requirements or described.overlaps(Requirements.of(image.requirements))
 
 
 def _instance_type(
@@ -191,7 +217,9 @@ def _instance_type(
         return None
     requirements = requirements & Requirements.of([Requirement(names.ARCH, "In", tuple(architectures))])
     capacity = _capacity(fact, node_class)
-    return InstanceType(fact.name, capacity, _overhead(capacity, node_class.kubelet), requirements.written(), offerings)
+    attachable = None if fact.ebs_attachments is None else max(0, fact.ebs_attachments - node_class.volumes)
+    overhead = _overhead(capacity, node_class.kubelet)
+    return InstanceType(fact.name, capacity, overhead, requirements.written(), offerings, attachable)
 
 
 def _offerings(fact: InstanceTypeFacts, market: Market, subnets: Mapping[Zone, Subnet]) -> tuple[Offering, ...]:

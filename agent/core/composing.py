@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from agent.core.columns import Column
 from agent.core.inputs import PROMISED, PackingInput
 from agent.core.requirements import Requirements, ValueSet, normalized
-from agent.core.space import Space, bits
+from agent.core.shelf import Column
+from agent.core.space import Space, bits, lowest
 from agent.core.templates import SIMULATED, Template
+from agent.core.volumes import without_volumes
 from agent.model import names
 from agent.model.actions import ClaimDraft, Launch
 from agent.model.constraints import Requirement
@@ -25,56 +27,89 @@ INSTANCE_KEYS: Final = SIMULATED | {names.INSTANCE_TYPE, names.ZONE, names.CAPAC
 """Labels of which the launch decides, or that no claim asks for."""
 
 
-def compose(
-    asked: PackingInput,
-    space: Space,
-    mask: int,
-    content: tuple[Resources, Requirements],
-    named: tuple[int, Sequence[PodKey]],
-) -> Launch:
-    """The launch of a node that may become any of these columns, all of one pool.
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """What is the same in all launches that may become the same columns and are required to be the same."""
 
-    Args:
-        asked: What packing was asked.
-        space: The columns.
-        mask: The columns that the launch may fall back to.
-        content: What its pods ask together, and what they require.
-        named: The launch's number and the pods' keys.
+    space: Space
+    first: Column
+    listed: tuple[InstanceTypeName, ...]
+    draft: ClaimDraft
+    """Without a name, and with the requests of DaemonSets only."""
 
-    """
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """Writes launches; alike ones share what is alike."""
+
+    asked: PackingInput
+    _patterns: dict[tuple[int, int, Requirements], _Pattern] = field(default_factory=dict)
+
+    def launch(
+        self,
+        space: Space,
+        mask: int,
+        content: tuple[Resources, Requirements],
+        named: tuple[int, Sequence[PodKey]],
+    ) -> Launch:
+        """The launch of a node that may become any of these columns, all of one pool.
+
+        Args:
+            space: The columns.
+            mask: The columns that the launch may fall back to.
+            content: What its pods ask together, and what they require.
+            named: The launch's number and the pods' keys.
+
+        """
+        number, pods = named
+        key = (id(space), mask, content[1])
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            pattern = self._patterns[key] = _pattern(self.asked, space, mask, content[1])
+        first, draft = pattern.first, pattern.draft
+        draft = msgspec.structs.replace(
+            draft,
+            name=_claim_name(self.asked.seed, draft.pool, number),
+            requests=without_volumes(draft.requests + content[0]),
+            annotations=draft.annotations | {PROMISED: msgspec.json.encode(pods).decode()},
+        )
+        return Launch(
+            reason=Reason("Provisioned", f"room for {len(pods)} pending pod{'s' if len(pods) != 1 else ''}"),
+            id=number,
+            draft=draft,
+            pods=tuple(pods),
+            instance_type=first.type.name,
+            zone=first.offering.zone,
+            capacity_type=first.offering.capacity_type,
+            price_nano_usd=first.price,
+            instance_types=pattern.listed,
+            capacity=first.type.capacity,
+            allocatable=first.type.allocatable,
+        )
+
+
+def _pattern(asked: PackingInput, space: Space, mask: int, required: Requirements) -> _Pattern:
     columns = [space.columns[i] for i in bits(mask)]
-    first, own = columns[0], space.templates[columns[0].template]
+    first, own = columns[0], space.templates[space.owner(lowest(mask))]
     pool = own.pool
     listed = tuple(dict.fromkeys(column.type.name for column in columns))
-    requirements, relaxed = _requirements(own.base & content[1], listed, columns)
-    number, pods = named
+    requirements, relaxed = _requirements(own.base & required, listed, columns)
     draft = ClaimDraft(
-        name=_claim_name(asked.seed, pool.name, number),
+        name=ClaimName(pool.name),
         pool=pool.name,
         pool_uid=pool.meta.uid,
         node_class=pool.node_class,
         requirements=_by_price(requirements.written(), listed),
-        requests=space.load(mask) + content[0],
+        requests=space.load(mask),
         labels=_labels(own, requirements),
-        annotations=_annotations(asked, pool, relaxed) | {PROMISED: msgspec.json.encode(pods).decode()},
+        annotations=_annotations(asked, pool, relaxed)
+        | {mark: "true" for column in columns for mark in column.type.overlaid},
         taints=pool.taints,
         startup_taints=pool.startup_taints,
         expire_after_seconds=pool.expire_after_seconds,
         termination_grace_seconds=pool.termination_grace_seconds,
     )
-    return Launch(
-        reason=Reason("Provisioned", f"room for {len(pods)} pending pod{'s' if len(pods) != 1 else ''}"),
-        id=number,
-        draft=draft,
-        pods=tuple(pods),
-        instance_type=first.type.name,
-        zone=first.offering.zone,
-        capacity_type=first.offering.capacity_type,
-        price_nano_usd=first.price,
-        instance_types=listed,
-        capacity=first.type.capacity,
-        allocatable=first.type.allocatable,
-    )
+    return _Pattern(space, first, listed, draft)
 
 
 def _claim_name(seed: str, pool: PoolName, number: int) -> ClaimName:
@@ -145,7 +180,7 @@ def _labels(own: Template, requirements: Requirements) -> dict[str, str]:
     Karpenter's rule 2.5, but the same value every time: without a definite one the node would come without the label,
     and its pods would never run on it.
     """
-    decided = DECIDED | own.mentioned
+    decided = DECIDED | own.shelf.mentioned
     found = {}
     for key, values in requirements:
         value = values.single

@@ -11,33 +11,41 @@ import msgspec
 
 from agent.core import lifecycle, orphans, pools, termination
 from agent.core.admission import is_ours
-from agent.core.catalog import overrides
-from agent.core.disruption import empty_nodes
+from agent.core.catalog import Candidates, overrides
+from agent.core.coming import merged, offered
+from agent.core.disruption import Found, empty_nodes
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.memory import remembered
-from agent.core.packing import pack
 from agent.core.podevents import pod_events
 from agent.core.pods import displaced, is_pending
+from agent.core.priority import pack_by_priority
+from agent.core.shelf import Shelves
+from agent.core.static import as_written, missing
+from agent.core.surplus import surplus
 from agent.core.world import World, target
 from agent.model import names
 from agent.model.actions import Action, DisruptNode, Launch, ReviewCertificate, UndisruptNode
+from agent.model.constraints import Requirement
 from agent.model.kubernetes import Pod
-from agent.model.names import ClaimName, PoolName
+from agent.model.names import ClaimName, ClassName, PoolName
 from agent.model.plan import Notice, Plan, Price, Snapshot
 from agent.model.reasons import Blocked, Reason
 
 
-def decide(snapshot: Snapshot) -> Plan:
-    """Decide what to do now, and say why for everything that is done or refused."""
+def decide(snapshot: Snapshot, shelves: Shelves | None = None) -> Plan:
+    """Decide what to do now, and say why for everything that is done or refused.
+
+    ``shelves`` is what earlier decisions made of the instance types; it saves effort and changes nothing.
+    """
     world = World.of(snapshot)
     steps = {c.name: _step(world, c.name) for c in snapshot.claims if c.name not in snapshot.busy}
     swept = orphans.sweep(world)
-    packed = _pack(world)
-    launches = tuple(_aimed(world, launch) for launch in packed.launches)
+    packed, told = _pack(world, shelves)
+    launches = _aimed(world, packed.launches)
     gone = _disruption(world, packed)
     events, digests = pod_events(world)
     memory = msgspec.structs.replace(remembered(world, steps, swept), pods=digests)
-    notices = (*_paused(world), *_step_notices(steps.values()), *swept.notices, *pools.notices(world))
+    notices = (*_paused(world), *_step_notices(steps.values()), *swept.notices, *pools.notices(world), *told)
     actions: tuple[Action, ...] = (
         *(a for s in steps.values() for a in s.actions),
         *swept.actions,
@@ -56,7 +64,7 @@ def decide(snapshot: Snapshot) -> Plan:
         refusals=packed.refusals,
         blocked=gone.blocked,
         notices=notices,
-        price=_price(world, launches, gone.actions),
+        price=_price(world, packed, gone.actions),
         memory=memory,
         next_at=min((t for t in times if t is not None), default=None),
     )
@@ -108,28 +116,39 @@ def _reviews(world: World) -> tuple[ReviewCertificate, ...]:
     )
 
 
-def _pack(world: World) -> PackingResult:
+def _pack(world: World, shelves: Shelves | None) -> tuple[PackingResult, tuple[Notice, ...]]:
+    """Nodes that static pools lack first: pending pods are placed on them before more is bought."""
     snapshot = world.snapshot
     pods: list[Pod] = [p for p in snapshot.pods if is_pending(p)]
     pods += displaced(world)
     provision = snapshot.provision and not snapshot.approvals.paused and snapshot.machines is not None
-    return pack(PackingInput.of(world, pods, launch=provision))
+    asked = PackingInput.of(world, pods, shelves, launch=provision)
+    kept = missing(asked)
+    packed = merged(asked, kept.launches, pack_by_priority(offered(asked, kept.launches)))
+    launches = tuple(as_written(launch, world.pool[launch.draft.pool]) for launch in packed.launches)
+    return msgspec.structs.replace(packed, launches=launches), kept.notices
 
 
-def _aimed(world: World, launch: Launch) -> Launch:
-    """The launch with the offerings that its first request will name."""
+def _aimed(world: World, launches: Iterable[Launch]) -> tuple[Launch, ...]:
+    """The launches with the offerings that their first requests will name."""
+    known: dict[tuple[ClassName, tuple[Requirement, ...]], Candidates] = {}
+    return tuple(_with_candidates(world, launch, known) for launch in launches)
+
+
+def _with_candidates(
+    world: World, launch: Launch, known: dict[tuple[ClassName, tuple[Requirement, ...]], Candidates]
+) -> Launch:
     snapshot, wanted = world.snapshot, launch.draft
     node_class = world.node_class.get(wanted.node_class)
     if node_class is None:
         return launch
-    candidates = overrides(
-        wanted.requirements,
-        node_class,
-        snapshot.instance_types.get(wanted.node_class, ()),
-        snapshot.memory.capacity_errors,
-        snapshot.now,
-    )
-    return msgspec.structs.replace(launch, candidates=candidates.overrides)
+    key = (wanted.node_class, wanted.requirements)
+    if key not in known:
+        # A claim names all types that it may become.
+        types = [world.types[wanted.node_class, name] for name in launch.instance_types]
+        errors = snapshot.memory.capacity_errors
+        known[key] = overrides(wanted.requirements, node_class, types, errors, snapshot.now)
+    return msgspec.structs.replace(launch, candidates=known[key].overrides)
 
 
 def _disruption(world: World, packed: PackingResult) -> Gone:
@@ -137,12 +156,17 @@ def _disruption(world: World, packed: PackingResult) -> Gone:
     stale = _leftovers(world)
     if not snapshot.disrupt or snapshot.approvals.paused or snapshot.machines is None:
         return Gone()
-    found = empty_nodes(world, packed.occupied)
+    # Of the voluntary reasons one acts in a plan, in this order.
+    found = surplus(world)
+    if not found.candidates:
+        empty = empty_nodes(world, packed.occupied)
+        times = [t for t in (found.next_at, empty.next_at) if t is not None]
+        found = Found(empty.candidates, (*found.blocked, *empty.blocked), min(times, default=None))
     chosen = tuple(
         DisruptNode(
             reason=c.reason,
             claim=target(c.claim.meta),
-            node=target(c.node.meta),
+            node=target(c.node.meta) if c.node is not None else None,
             pool=c.pool,
             savings_nano_usd=world.price_of(c.claim),
         )
@@ -168,8 +192,8 @@ def _leftovers(world: World) -> tuple[UndisruptNode, ...]:
     return tuple(found)
 
 
-def _price(world: World, launches: tuple[Launch, ...], gone: tuple[DisruptNode | UndisruptNode, ...]) -> Price:
+def _price(world: World, packed: PackingResult, gone: tuple[DisruptNode | UndisruptNode, ...]) -> Price:
     before = sum(world.price_of(c) for c in world.snapshot.claims if c.meta.deleted_at is None)
-    bought = sum(launch.price_nano_usd for launch in launches)
     saved = sum(action.savings_nano_usd for action in gone if isinstance(action, DisruptNode))
-    return Price(before=before, after=before + bought - saved)
+    kept = before - saved
+    return Price(before, kept + packed.price_nano_usd, kept + packed.lower_bound_nano_usd)

@@ -21,10 +21,10 @@ EMPTY_POLICIES = frozenset({"WhenEmpty", "WhenEmptyOrUnderutilized", "Balanced"}
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A node that may go now."""
+    """A node that may go now; one that has not come yet is a claim alone."""
 
     claim: NodeClaim
-    node: Node
+    node: Node | None
     pool: PoolName
     reason: Reason
 
@@ -37,7 +37,9 @@ class Found(msgspec.Struct, frozen=True):
     next_at: datetime | None = None
 
 
-class _Hold(msgspec.Struct, frozen=True):
+class Hold(msgspec.Struct, frozen=True):
+    """What keeps a node, and until when if time ends it."""
+
     blocker: str
     message: str
     until: datetime | None = None
@@ -59,7 +61,7 @@ def empty_nodes(world: World, occupied: frozenset[str]) -> Found:
     for claim, node, pool in sorted(_empty(world, occupied), key=lambda e: (e[2].name, e[0].meta.name)):
         hold = _held(world, claim, node, pool)
         if hold is None:
-            hold = _over_budget(world, pool, totals.get(pool.name, (0, 0)), spent[pool.name])
+            hold = over_budget(world, pool, "Empty", totals.get(pool.name, (0, 0)), spent[pool.name])
         if hold is not None:
             blocked.append(Blocked(node.name, "Empty", hold.blocker, hold.message))
             times += [hold.until] if hold.until is not None else []
@@ -89,23 +91,23 @@ def _empty(world: World, occupied: frozenset[str]) -> list[tuple[NodeClaim, Node
     return found
 
 
-def _held(world: World, claim: NodeClaim, node: Node, pool: NodePool) -> _Hold | None:
+def _held(world: World, claim: NodeClaim, node: Node, pool: NodePool) -> Hold | None:
     """What keeps an empty node, by name."""
     now = world.snapshot.now
     if "true" in (o.annotations.get(names.DO_NOT_DISRUPT) for o in (node.meta, claim.meta)):
-        return _Hold(f"Node {node.name}", f"node {node.name} is annotated {names.DO_NOT_DISRUPT}")
+        return Hold(f"Node {node.name}", f"node {node.name} is annotated {names.DO_NOT_DISRUPT}")
     for pod in world.pods_on.get(node.name, ()):
         until = protected_until(pod, now)
         if until is not None:
             ends = None if until == datetime.max.replace(tzinfo=now.tzinfo) else until
-            return _Hold(f"Pod {pod.key}", f"pod {pod.key} is annotated {names.DO_NOT_DISRUPT}", ends)
+            return Hold(f"Pod {pod.key}", f"pod {pod.key} is annotated {names.DO_NOT_DISRUPT}", ends)
     if pool.consolidate_after_seconds is None:
-        return _Hold(f"NodePool {pool.name}", f"NodePool {pool.name} has consolidateAfter: Never")
+        return Hold(f"NodePool {pool.name}", f"NodePool {pool.name} has consolidateAfter: Never")
     since = _idle_since(claim)
     ends = since + timedelta(seconds=pool.consolidate_after_seconds) if since is not None else None
     if ends is not None and now < ends:
         wait = f"consolidateAfter of NodePool {pool.name} keeps it until {ends:%H:%M:%S} UTC"
-        return _Hold(f"NodePool {pool.name}", wait, ends)
+        return Hold(f"NodePool {pool.name}", wait, ends)
     return None
 
 
@@ -135,7 +137,8 @@ def _is_going(world: World, claim: NodeClaim) -> bool:
     return node is None or node.ready != "True" or node.has_taint(names.DISRUPTED_TAINT)
 
 
-def _over_budget(world: World, pool: NodePool, counts: tuple[int, int], spent: int) -> _Hold | None:
-    total, going = counts
-    allowed, sentence = allowed_disruptions(pool, "Empty", world.snapshot.now, total, going + spent)
-    return None if allowed > 0 else _Hold(f"NodePool {pool.name}", sentence, next_change(pool, world.snapshot.now))
+def over_budget(world: World, pool: NodePool, reason: str, totals: tuple[int, int], spent: int) -> Hold | None:
+    """The budget that lets no further node of the pool go, given what ``counts`` says and what this plan lets go."""
+    total, going = totals
+    allowed, sentence = allowed_disruptions(pool, reason, world.snapshot.now, total, going + spent)
+    return None if allowed > 0 else Hold(f"NodePool {pool.name}", sentence, next_change(pool, world.snapshot.now))

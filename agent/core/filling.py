@@ -1,122 +1,169 @@
-"""Filling one node of a given column so that no dimension runs out long before the others."""
+"""Filling one node of a given column so that no resource runs out long before the others."""
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import Final
 
-from agent.core.bins import Bin, Problem
+from agent.core.bins import Bin
+from agent.core.fields import MOST
+from agent.core.grouping import Group
+from agent.core.hosts import EMPTY, FREE, HostState
+from agent.core.queues import Entry, Queue
 from agent.core.requirements import Requirements
-from agent.core.space import Vector
+from agent.core.terrain import Terrain
 
-_CHUNK: Final = 8
-"""An eighth of what would fit is added at a time: one by one packs no better and takes longer."""
-
-Lists = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
-"""Per dimension: the demands that take a larger share of it than of any other, largest first, and what each takes of
-it, as negative amounts, so that they ascend."""
+GRAIN: Final = 0.02
+"""Units are added by so large a share of the node at a time, while it is less than ``FULL``."""
+FULL: Final = 0.9
 
 
 @dataclass(slots=True)
 class Filling:
     """A node of one column being filled."""
 
-    problem: Problem
+    terrain: Terrain
+    group: Group
     column: int
-    left: list[int]
-    """Pods of each demand that no bin has yet."""
-    targets: tuple[float, ...]
-    """Per dimension: the amount to be reached when the node is as full as the mix of demands allows."""
-    used: list[int]
+    left: Sequence[int]
+    """Units of each demand that no bin has yet."""
+    room: int
+    """What is left of it, in fields."""
+    scale: tuple[float, ...]
+    """Per resource: one over what shall be used of it."""
+    shares: list[float]
+    """Per resource: how much of that is used."""
     taken: dict[int, int]
-    custom: Requirements
     mask: int
-    opened: int
+    """The columns that every demand in it may use."""
+    custom: Requirements
+    host: HostState = EMPTY
+    blocked: int = 0
+    """Kinds that may not join any more, as bits: rules of a node and requirements only ever get stricter."""
 
     @classmethod
-    def begin(cls, problem: Problem, column: int, left: list[int], total: Vector) -> "Filling":
-        """An empty node; ``total`` is the demand whose mix it shall have."""
-        net = problem.space.nets[column]
-        shares = [amount / room if room else 0.0 for amount, room in zip(total, net, strict=True)]
-        largest = max(shares) or 1.0
-        targets = tuple(room * share / largest for room, share in zip(net, shares, strict=True))
-        return cls(problem, column, left, targets, [0] * len(net), {}, Requirements(), -1, -1)
+    def begin(cls, terrain: Terrain, at: tuple[Group, int], left: Sequence[int], aim: Sequence[float]) -> "Filling":
+        """An empty node of a column; ``aim`` says which share of each resource shall be used in the end."""
+        group, column = at
+        net = group.nets[column]
+        scale = tuple([1.0 / (room * part) if room and part else 1.0 for room, part in zip(net, aim, strict=True)])
+        room = terrain.fields.room(net)
+        return cls(terrain, group, column, left, room, scale, [0.0] * len(net), {}, -1, Requirements())
 
-    def put(self, number: int) -> int:
-        """Add some pods of a demand; 0 when none may join."""
-        count = self.left[number] - self.taken.get(number, 0)
-        if count <= 0:
-            return 0
-        demand, net = self.problem.demands[number], self.problem.space.nets[self.column]
-        for used, amount, room in zip(self.used, demand.amounts, net, strict=True):
-            if amount:
-                if amount > room - used:
-                    return 0
-                count = min(count, (room - used) // amount)
-        chunk = max(1, count // _CHUNK)
-        custom, allowed = self.problem.joined(self.custom, demand.custom) if self.taken else (demand.custom, -1)
-        mask = self.mask & demand.mask & allowed
-        if not mask >> self.column & 1:
-            return 0
-        opened = self.opened if self.taken else mask & self.problem.space.fits(demand.amounts)
-        used_after = [u + a * chunk for u, a in zip(self.used, demand.amounts, strict=True)]
-        if self.problem.floors:
-            left = self.problem.diverse(mask & self.problem.space.fits(tuple(used_after)), opened)
-            if not left >> self.column & 1:
-                return 0
-        self.custom, self.mask, self.opened, self.used = custom, mask, opened, used_after
-        self.taken[number] = self.taken.get(number, 0) + chunk
-        return chunk
+    def start(self, number: int) -> bool:
+        """Put one unit of a demand first; whether there is room for it."""
+        amounts = self.group.asked[number]
+        packed, guard = self.terrain.fields.packed(amounts), self.terrain.fields.guard
+        if (self.room - packed) & guard != guard or not self._bearable(number, 1):
+            return False
+        self._take(number, 1, packed, amounts)
+        return True
 
-    def fill(self, lists: Lists) -> None:
-        """Add pods until none of the listed ones fits, each time from the dimension that lags behind most."""
-        net = self.problem.space.nets[self.column]
-        at = [0] * len(lists)
-        lagging = [d for d, (numbers, _) in enumerate(lists) if numbers]
-        while lagging:
-            dimension = min(lagging, key=self._share)
-            numbers, taken = lists[dimension]
-            # What took too much once takes too much ever after: room only shrinks.
-            place = bisect_left(taken, self.used[dimension] - net[dimension], at[dimension])
-            while place < len(numbers) and not self.put(numbers[place]):
-                place += 1
-            at[dimension] = place
-            if place == len(numbers):
-                lagging.remove(dimension)
+    def fill(self, queues: Sequence[Queue]) -> None:
+        """Add units until none of the queued ones fits, each time from the resource that lags behind most."""
+        at = [0] * len(queues)
+        waiting = [d for d, own in enumerate(queues) if own.entries]
+        shares = self.shares
+        while waiting:
+            d = min(waiting, key=shares.__getitem__)
+            own = queues[d]
+            # What did not fit once will not fit later: room only shrinks.
+            place = own.next(self.room, at[d])
+            number = -1
+            while place < len(own.entries):
+                number = self._joining(own.entries[place])
+                if number >= 0:
+                    break
+                place = own.next(self.room, place + 1)
+            at[d] = place
+            if number < 0:
+                waiting.remove(d)
+            else:
+                self._add(number, d, own.entries[place])
 
-    def _share(self, dimension: int) -> float:
-        """How much of what a dimension shall hold it holds."""
-        target = self.targets[dimension]
-        return self.used[dimension] / target if target else 1.0
+    def price(self) -> int:
+        """Of the cheapest column, of those that are worth trying, that holds what is in it."""
+        fields, mask = self.terrain.fields, self.mask
+        used, guard = fields.room(self.group.nets[self.column]) - self.room, fields.guard
+        return next(
+            price for column, price, room in self.group.rooms if (room - used) & guard == guard and mask >> column & 1
+        )
+
+    def value(self, prices: Sequence[float]) -> float:
+        """What all that is in it is worth at these prices of the resources."""
+        used = (amount / factor for amount, factor in zip(self.shares, self.scale, strict=True))
+        return float(sum(map(mul, used, prices)))
+
+    def strangers(self) -> float:
+        """What the demands of other groups in it are worth."""
+        asked, value_of = self.group.asked, self.terrain.value_of
+        return sum([value_of[n] * count for n, count in self.taken.items() if n not in asked])
 
     def done(self) -> Bin:
         """The bin, which may become any column that holds what was put in."""
-        space = self.problem.space
-        used = tuple(self.used)
+        problem = self.terrain.ground.problem
+        space = problem.space
+        amounts = [0] * len(space.dimensions)
+        for number, count in self.taken.items():
+            for d in self.terrain.ground.dims:
+                amounts[d] += problem.demands[number].amounts[d] * count
+        used = tuple(amounts)
         mask = self.mask & space.fits(used)
-        if self.problem.floors:
-            mask = self.problem.diverse(mask, self.opened)
-        return Bin(mask, self.opened, used, tuple(self.taken.items()), self.custom)
+        return Bin(mask, mask, used, tuple(self.taken.items()), self.custom, self.host)
 
+    def _joining(self, entry: Entry) -> int:
+        """A demand of the entry that may join; -1 when there is none."""
+        kinds = entry.kinds & ~self.blocked
+        while kinds:
+            low = kinds & -kinds
+            kinds ^= low
+            for number in entry.members[low]:
+                if self.left[number] <= self.taken.get(number, 0):
+                    continue
+                if self._bearable(number, 1):
+                    return number
+                self.blocked |= low
+                break
+        return -1
 
-def lists_for(problem: Problem, column: int, numbers: Sequence[int]) -> Lists:
-    """Sort the demands that may use a column by the dimension of which they take the largest share."""
-    net = problem.space.nets[column]
-    sorted_: list[list[tuple[float, int]]] = [[] for _ in net]
-    for number in numbers:
-        demand = problem.demands[number]
-        if not demand.mask >> column & 1:
-            continue
-        if any(amount > room for amount, room in zip(demand.amounts, net, strict=True) if amount):
-            continue
-        shares = [amount / room if room else 0.0 for amount, room in zip(demand.amounts, net, strict=True)]
-        dimension = max(range(len(shares)), key=lambda d: (shares[d], -d))
-        sorted_[dimension].append((-shares[dimension], number))
-    ordered = [[number for _, number in sorted(own)] for own in sorted_]
-    return tuple((tuple(own), tuple(-problem.demands[n].amounts[d] for n in own)) for d, own in enumerate(ordered))
+    def _bearable(self, number: int, limit: int) -> int:
+        """How many units the rules of the node and what its pods require allow."""
+        demand = self.terrain.ground.problem.demands[number]
+        if demand.custom.by_key and not self._joined(demand.custom)[1] >> self.column & 1:
+            return 0
+        return demand.bearable(self.host, limit)
 
+    def _joined(self, custom: Requirements) -> tuple[Requirements, int]:
+        return self.terrain.ground.problem.joined(self.custom, custom) if self.custom.by_key else (custom, -1)
 
-def remaining(lists: Lists, left: Sequence[int]) -> Lists:
-    """The lists without demands that have no pods left."""
-    kept = ([(n, a) for n, a in zip(numbers, taken, strict=True) if left[n]] for numbers, taken in lists)
-    return tuple((tuple(n for n, _ in own), tuple(a for _, a in own)) for own in kept)
+    def _add(self, number: int, dimension: int, entry: Entry) -> None:
+        """As many units as it takes until another resource lags behind most, and as there are and fit."""
+        count = 1
+        limit = self.left[number] - self.taken.get(number, 0)
+        if limit > 1:
+            own = self.shares[dimension]
+            gap = min([share for share in self.shares if share > own], default=own) - own + GRAIN * (own < FULL)
+            count = min(limit, MOST, 1 + int(gap / (entry.amounts[dimension] * self.scale[dimension])))
+            guard = self.terrain.fields.guard
+            while count > 1 and (self.room - entry.packed * count) & guard != guard:
+                count //= 2
+            if self.terrain.ground.problem.demands[number].host is not FREE:
+                count = self._bearable(number, count)
+        self._take(number, count, entry.packed, entry.amounts)
+
+    def _take(self, number: int, count: int, packed: int, amounts: Sequence[int]) -> None:
+        self.room -= packed * count
+        shares = self.shares
+        for d, factor in enumerate(self.scale):
+            shares[d] += amounts[d] * count * factor
+        if number in self.taken:
+            self.taken[number] += count
+        else:
+            self.taken[number] = count
+            self.mask &= self.terrain.ground.problem.demands[number].mask
+        demand = self.terrain.ground.problem.demands[number]
+        if demand.custom.by_key:
+            self.custom, allowed = self._joined(demand.custom)
+            self.mask &= allowed
+        if demand.host is not FREE:
+            self.host = demand.on(self.host, count)

@@ -21,6 +21,8 @@ class HostRule:
     """(selector, how many counted pods there may be on the node, themselves included when they are counted)."""
     needs: tuple[int, ...] = ()
     """Selectors of which the node must have a pod before they come."""
+    wishes: tuple[tuple[int, int], ...] = ()
+    """Like caps, but looked at only when they come: what is merely preferred keeps nobody out afterwards."""
 
 
 FREE = HostRule()
@@ -35,14 +37,17 @@ class HostState:
 
     def room(self, rule: HostRule, limit: int) -> int:
         """How many more pods under the rule may come, at most ``limit``."""
-        if any(not self.counts.get(selector) for selector in rule.needs):
-            return 0
-        own = dict(rule.caps)
+        counts = self.counts
+        for selector in rule.needs:
+            if not counts.get(selector):
+                return 0
         for selector in rule.matches:
-            cap = min(self.caps.get(selector, limit + self.counts.get(selector, 0)), own.get(selector, 1 << 60))
-            limit = min(limit, cap - self.counts.get(selector, 0))
-        for selector, cap in rule.caps:
-            if selector not in rule.matches and self.counts.get(selector, 0) > cap:
+            if selector in self.caps:
+                limit = min(limit, self.caps[selector] - counts.get(selector, 0))
+        for selector, cap in (*rule.caps, *rule.wishes):
+            if selector in rule.matches:
+                limit = min(limit, cap - counts.get(selector, 0))
+            elif counts.get(selector, 0) > cap:
                 return 0
         return max(limit, 0)
 

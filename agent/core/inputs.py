@@ -6,15 +6,19 @@ from typing import Final
 
 import msgspec
 
+from agent.core.attaching import Attaching
 from agent.core.observed import corrected, seen_memory
 from agent.core.pools import protection
+from agent.core.shelf import Shelf, Shelves
+from agent.core.volumes import Storage
 from agent.core.world import World
+from agent.model import names
 from agent.model.actions import Launch
 from agent.model.ec2 import CapacityError, InstanceType, NodeClass
 from agent.model.kubernetes import DaemonSet, Node, NodeClaim, NodePool, Pod
-from agent.model.names import ClassName, PodKey, PoolName
+from agent.model.names import ClassName, InstanceTypeName, PodKey, PoolName
 from agent.model.plan import Limits, Placement
-from agent.model.reasons import Refusal
+from agent.model.reasons import Reason, Refusal
 
 PROMISED: Final = "joinery.sh/pods"
 """On a NodeClaim: the pods that it was bought for, as a JSON list of ``namespace/name``."""
@@ -48,37 +52,69 @@ class PackingInput(msgspec.Struct, frozen=True):
     """Names of nodes and claims that take no pods because this plan removes them."""
     protected: dict[PoolName, datetime] = {}
     """Pools in protected mode, and when their next trial launch is due."""
+    namespaces: dict[str, dict[str, str]] = {}
+    """Labels of each namespace."""
     seed: str = ""
     """Random text of this cycle, from which claims are named."""
     launch: bool = True
     """False: only room that is there already counts."""
+    narrow: bool = False
+    """Limits are scarce: a launch may fall back to no type that counts for more than the cheapest that holds it."""
+    obstacles: dict[PodKey, Reason] = {}
+    """Pods whose volumes keep them from any node, and why."""
+    shelves: Shelves = msgspec.field(default_factory=Shelves)
+    """What was made of the types before."""
 
     @classmethod
     def of(
-        cls, world: World, pods: Iterable[Pod], *, without: Collection[str] = (), launch: bool = True
+        cls,
+        world: World,
+        pods: Iterable[Pod],
+        shelves: Shelves | None = None,
+        *,
+        without: Collection[str] = (),
+        launch: bool = True,
     ) -> "PackingInput":
         """Ask where ``pods`` go in this snapshot, ``without`` some of its nodes or claims."""
-        snapshot = world.snapshot
+        snapshot, shelves = world.snapshot, shelves or Shelves()
         held = {pool.name: found.until for pool in snapshot.pools if (found := protection(world, pool)) is not None}
-        wanted = tuple(pods)
+        storage = Storage.of(snapshot)
+        wanted, obstacles = storage.situated(pods)
+        attaching = Attaching.of(snapshot, storage, wanted)
+        types = corrected(snapshot.instance_types, seen_memory(world), shelves)
         displaced = {pod.key for pod in wanted}
         return cls(
             now=snapshot.now,
             pods=wanted,
             bound=tuple(p for p in snapshot.pods if p.node_name is not None and p.key not in displaced),
-            pairs=pairs(world),
+            pairs=tuple(_limited(pair, attaching, world) for pair in pairs(world)),
             pools=snapshot.pools,
             classes=snapshot.classes,
-            instance_types=corrected(snapshot.instance_types, seen_memory(world)),
+            instance_types={name: attaching.types(listed) for name, listed in types.items()},
             daemonsets=snapshot.daemonsets,
             capacity_errors=snapshot.memory.capacity_errors,
             limits=snapshot.limits,
             launches=snapshot.memory.launches,
             without=frozenset(without),
             protected=held,
+            namespaces=snapshot.namespaces,
             seed=snapshot.seed,
             launch=launch,
+            obstacles=obstacles,
+            shelves=shelves,
         )
+
+    def refused(self, pod: Pod) -> Reason | None:
+        """Why no node can take the pod, whatever the pools say; None: some could."""
+        if not pod.unsupported:
+            return self.obstacles.get(pod.key)
+        fields = ", ".join(pod.unsupported)
+        sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
+        return Reason("UnsupportedConstraint", sentence)
+
+    def shelf(self, name: ClassName) -> Shelf:
+        """What the types of a class are offered as."""
+        return self.shelves.shelf(name, self.instance_types.get(name, ()))
 
 
 class PackingResult(msgspec.Struct, frozen=True):
@@ -91,6 +127,8 @@ class PackingResult(msgspec.Struct, frozen=True):
     """Pods without a place when nothing was to be launched: decided on once the batch window closes."""
     price_nano_usd: int = 0
     """Of the launches together, per hour."""
+    lower_bound_nano_usd: int = 0
+    """What any set of nodes for the pods of the launches costs at least, per hour."""
     next_at: datetime | None = None
     """When time alone would let more be launched."""
 
@@ -98,6 +136,19 @@ class PackingResult(msgspec.Struct, frozen=True):
     def occupied(self) -> frozenset[str]:
         """Names of nodes and claims that received a pod, so that they are not empty."""
         return frozenset(name for p in self.placements for name in (p.node, p.claim) if name is not None)
+
+
+def _limited(pair: Pair, attaching: Attaching, world: World) -> Pair:
+    """With what the node, or the claim whose node has not come, can still attach."""
+    node, claim = pair.node, pair.claim
+    if node is None:
+        if claim is None:
+            return pair
+        return Pair(None, attaching.claim(claim, world.snapshot.instance_types.get(claim.node_class, ())))
+    kind = None
+    if claim is not None:
+        kind = world.types.get((claim.node_class, InstanceTypeName(claim.meta.labels.get(names.INSTANCE_TYPE, ""))))
+    return Pair(attaching.node(node, kind), claim)
 
 
 def pairs(world: World) -> tuple[Pair, ...]:

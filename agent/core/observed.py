@@ -7,6 +7,7 @@ the estimate.
 
 import msgspec
 
+from agent.core.shelf import Shelves
 from agent.core.world import World
 from agent.model import names
 from agent.model.ec2 import InstanceType
@@ -29,12 +30,21 @@ def seen_memory(world: World) -> dict[str, int]:
 
 
 def corrected(
-    types: dict[ClassName, tuple[InstanceType, ...]], seen: dict[str, int]
+    types: dict[ClassName, tuple[InstanceType, ...]], seen: dict[str, int], shelves: Shelves
 ) -> dict[ClassName, tuple[InstanceType, ...]]:
     """The types with what was seen in place of what was estimated."""
     if not seen:
         return types
-    return {name: tuple(_corrected(name, kind, seen) for kind in listed) for name, listed in types.items()}
+    return {name: _of_class(name, listed, seen, shelves) for name, listed in types.items()}
+
+
+def _of_class(
+    name: ClassName, listed: tuple[InstanceType, ...], seen: dict[str, int], shelves: Shelves
+) -> tuple[InstanceType, ...]:
+    mine = {key: amount for key, amount in seen.items() if key.startswith(_key(name, InstanceTypeName("")))}
+    if not mine:
+        return listed
+    return shelves.adjusted(name, (listed, mine), lambda: tuple(_corrected(name, kind, mine) for kind in listed))
 
 
 def _corrected(node_class: ClassName, kind: InstanceType, seen: dict[str, int]) -> InstanceType:

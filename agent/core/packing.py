@@ -1,46 +1,38 @@
 """Where pods go: first onto room that is there or coming, then onto the cheapest nodes that may be bought.
 
-Several ways of filling new nodes are tried and the cheapest is taken; first-fit decreasing is always among them,
-so that the answer is never dearer than it. Every answer is verified before it leaves.
+Which domains they go to is decided first (``agent.core.topology``). Then several ways of filling new nodes are tried
+and the cheapest is taken; first-fit decreasing is always among them, so that the answer is never dearer than it. Every
+answer is verified before it leaves.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.bins import Bin, Demand, Problem, first_fit, merged
-from agent.core.buying import Buying, Purchase
-from agent.core.composing import compose
+from agent.core.bins import Demand, Problem
+from agent.core.bounding import lower_bound
+from agent.core.buying import Buying
+from agent.core.demands import Demands
 from agent.core.inputs import PackingInput, PackingResult
-from agent.core.placing import place
-from agent.core.refusing import no_pools, refusal
-from agent.core.requirements import Requirements
-from agent.core.rooms import rooms
-from agent.core.shapes import Shape, shapes
+from agent.core.launching import Bought, launches
+from agent.core.refusing import reasons
+from agent.core.settling import unsettled
+from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
-from agent.core.steered import Style, Terrain, steered
 from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
+from agent.core.topology.cells import Deal
+from agent.core.topology.dealing import Dealing
+from agent.core.topology.offers import Offers
+from agent.core.topology.scene import Scene
+from agent.core.variants import cheapest_bins
 from agent.core.verifying import verify
-from agent.model.actions import Launch
-from agent.model.kubernetes import NodePool, Pod
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
-from agent.model.resources import Resources
-
-FEW_SHAPES = 24
-STYLES = (Style(0.75), Style(1.0), Style(1.0, heads=8))
-"""Trying several first pods pays when few pods share a node, and costs most when there are many shapes."""
-MANY_STYLES = (Style(0.75), Style(1.0))
-CEILINGS = (1.0, 0.5)
-"""First-fit is tried with any type, and with types of at most half the size of the largest."""
 
 ROUNDS = 8
-"""How often what a limit forbade is tried again on smaller types."""
-
-Why = tuple[str, Reason]
-"""A pool's name, and why it does not serve; the name is empty for what no pool can change."""
+"""How often pods for which nothing could be bought are dealt anew: on smaller types, from other pools, or with fewer
+preferences."""
 
 
 @dataclass(slots=True)
@@ -48,11 +40,18 @@ class _Packing:
     """One decision in the making."""
 
     asked: PackingInput
-    left: dict[int, list[PodKey]] = field(default_factory=dict)
-    """Pods of each shape that have no place yet, in order of name."""
-    placements: list[Placement] = field(default_factory=list)
-    launches: list[Launch] = field(default_factory=list)
-    why: defaultdict[int, list[Why]] = field(default_factory=lambda: defaultdict(list))
+    scene: Scene
+    shops: tuple[Shop, ...]
+    """Of the pools of each weight, the heaviest first."""
+    dealing: Dealing
+    buying: Buying
+    bought: list[Bought] = field(default_factory=list)
+    closed: set[int] = field(default_factory=set)
+    """Shops that sell nothing more, for a limit or a brake."""
+
+    def offers(self) -> Offers:
+        """What may be bought at present."""
+        return Offers(self.shops, self.buying, self.scene.total, self.scene.daemons, frozenset(self.closed))
 
 
 def pack(asked: PackingInput) -> PackingResult:
@@ -61,80 +60,110 @@ def pack(asked: PackingInput) -> PackingResult:
     Raises:
         PlanInvalid: the engine has a fault; nothing of its answer may be carried out.
     """
-    known = [p for p in asked.pods if not p.unsupported]
-    packing = _Packing(asked)
-    grouped = shapes(known)
-    packing.left = {n: list(shape.keys) for n, shape in enumerate(grouped)}
-    packing.placements += place(rooms(asked), grouped, packing.left)
-    buying = Buying.of(asked)
-    for group in by_weight(asked.pools):
-        _buy(packing, grouped, group, buying)
-    refusals = [_unsupported(p) for p in asked.pods if p.unsupported]
-    waiting = [key for keys in packing.left.values() for key in keys] if not asked.launch else []
-    refusals += _refusals(packing) if asked.launch else []
-    result = PackingResult(
-        launches=tuple(packing.launches),
-        placements=tuple(sorted(packing.placements, key=lambda p: p.pod)),
-        refusals=tuple(sorted(refusals, key=lambda r: r.pod)),
-        waiting=tuple(sorted(waiting)),
-        price_nano_usd=sum(launch.price_nano_usd for launch in packing.launches),
-        next_at=buying.next_at(),
-    )
+    refused = {p.key: reason for p in asked.pods if (reason := asked.refused(p)) is not None}
+    scene = Scene.of(asked, [p for p in asked.pods if p.key not in refused])
+    shops = _shops(asked, scene)
+    dealing = scene.dealing(Offers(shops, None, scene.total, scene.daemons))
+    packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
+    dealing.keep_promises()
+    packing.closed |= set() if asked.launch else set(range(len(shops)))
+    again = True
+    tries = ROUNDS * max(len(shops), 1)
+    while again and tries:
+        tries -= 1
+        again = _round(packing)
+    dropped = unsettled(scene, dealing, packing.bought, Offers(shops, None, scene.total, scene.daemons))
+    result = _result(packing, refused, dropped)
     verify(asked, result)
     return result
 
 
-def _buy(packing: _Packing, grouped: Sequence[Shape], group: tuple[NodePool, ...], buying: Buying) -> None:
-    """Serve what has no place yet from pools of one weight."""
-    waiting = [n for n, keys in packing.left.items() if keys]
-    if not waiting:
-        return
-    usable = []
-    for pool in group:
-        reason = unusable(pool, packing.asked)
-        if reason is None:
-            usable.append(template(pool, packing.asked.instance_types.get(pool.node_class, ())))
-            continue
-        for n in waiting:
-            packing.why[n].append((pool.name, reason))
-    if not usable or not packing.asked.launch:
-        return
-    shop = Shop(packing.asked, tuple(usable), daemon_pods(packing.asked), tuple(shape.requests for shape in grouped))
-    for _ in range(ROUNDS):
-        # Types that a limit forbids are left out from the start, so that the rest is packed on those it allows.
-        if buying.brake() is not None or not _round(packing, shop.within(buying), grouped, buying):
-            break
-    if any(packing.left.values()):
-        _explain(packing, grouped, shop, buying)
+def _result(packing: _Packing, refused: dict[PodKey, Reason], dropped: frozenset[PodKey]) -> PackingResult:
+    asked, dealing = packing.asked, packing.dealing
+    made = launches(asked, packing.scene.shapes, packing.bought, dropped)
+    placed = {key: seat.place.placement(key) for key, seat in dealing.seats.items() if key not in dropped}
+    placed |= {key: Placement(key, launch=launch.id) for launch in made for key in launch.pods}
+    waiting = [key for keys in dealing.left.values() for key in keys] + sorted(dropped)
+    refusals = [Refusal(key, (("", reason),)) for key, reason in refused.items()]
+    if asked.launch:
+        refusals += reasons(asked, packing.shops, (packing.scene, dealing, packing.buying), dropped)
+    return PackingResult(
+        launches=made,
+        placements=tuple(placed[key] for key in dealing.order if key in placed),
+        refusals=tuple(sorted(refusals, key=lambda r: r.pod)),
+        waiting=() if asked.launch else tuple(sorted(waiting)),
+        price_nano_usd=sum(launch.price_nano_usd for launch in made),
+        lower_bound_nano_usd=_least(packing, dropped),
+        next_at=packing.buying.next_at(),
+    )
 
 
-def _round(packing: _Packing, space: Space, grouped: Sequence[Shape], buying: Buying) -> bool:
-    """Buy the cheapest nodes for what waits, as far as limits allow; whether another round could buy more."""
-    waiting = [n for n, keys in packing.left.items() if keys]
-    demands = [_demand(space, n, grouped[n], len(packing.left[n])) for n in waiting]
+def _least(packing: _Packing, dropped: frozenset[PodKey]) -> int:
+    """What nodes for the pods of the launches cost at least, whichever pools of the same weight they are bought for."""
+    counts: dict[tuple[int, int], int] = {}
+    for own in packing.bought:
+        for deal, keys in own.content:
+            place = (deal.offer.shelf, deal.shape)
+            counts[place] = counts.get(place, 0) + sum(key not in dropped for key in keys)
+    least = 0
+    for number, shop in enumerate(packing.shops):
+        sold = {shape: pods for (shelf, shape), pods in counts.items() if shelf == number and pods}
+        if sold:
+            least += lower_bound(Problem(shop.all(), tuple(_bounded(packing, shop.all(), sold))))
+    return least
+
+
+def _bounded(packing: _Packing, space: Space, counts: dict[int, int]) -> Iterator[Demand]:
+    for number, pods in sorted(counts.items()):
+        shape = packing.scene.shapes[number]
+        pools = zip(space.templates, space.members, strict=True)
+        open_to = union(members for own, members in pools if shape.repelled_by(own.pool.taints) is None)
+        mask = union(space.select(alternative, open_to) for alternative in shape.alternatives)
+        yield Demand(number, space.vector(shape.requests), pods, mask)
+
+
+def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:
+    daemons, sizes = daemon_pods(asked), tuple(shape.requests for shape in scene.shapes)
+    found = []
+    for group in by_weight(asked.pools):
+        usable = [p for p in group if unusable(p, asked) is None]
+        templates = tuple(template(p, asked.shelf(p.node_class)) for p in usable)
+        if templates:
+            found.append(Shop(asked, templates, daemons, sizes))
+    return tuple(found)
+
+
+def _round(packing: _Packing) -> bool:
+    """Deal what is left, and buy nodes for it as far as limits allow; whether another round could do more."""
+    offers = packing.offers()
+    deals = packing.dealing.deal(offers)
+    open_before, bought_before = len(packing.closed), len(packing.bought)
+    relaxed = False
+    for shelf in sorted({deal.offer.shelf for deal in deals}):
+        own = [deal for deal in deals if deal.offer.shelf == shelf]
+        relaxed |= _buy(packing, offers.space(shelf), shelf, own)
+    if not any(packing.dealing.left.values()) or packing.buying.brake() is not None:
+        return False
+    return relaxed or len(packing.closed) > open_before or len(packing.bought) > bought_before
+
+
+def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> bool:
+    """Buy nodes for deals of one shop, and give back what got none; whether pods may ask for less next time."""
+    demands = Demands.of(space, packing.scene.shapes, deals)
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
-    problem = Problem(space, tuple(d for d in demands if d.mask), _floors(space.templates), best_effort)
-    bins = _cheapest(problem)
-    purchases = buying.choose(space, bins)
-    for purchase in purchases:
-        _take(packing, problem, purchase)
-    return bool(purchases) and len(purchases) < len(bins)
-
-
-def _demand(space: Space, number: int, shape: Shape, count: int) -> Demand:
-    """The columns that a shape may use, by the first of its alternatives that leaves any which holds it."""
-    amounts = space.vector(shape.requests)
-    mask, asked = 0, Requirements()
-    open_to = 0
-    for own, members in zip(space.templates, space.members, strict=True):
-        if shape.repelled_by(own.pool.taints) is None:
-            open_to |= members
-    for alternative in shape.alternatives:
-        found = space.select(alternative, open_to)
-        if found & space.fits(amounts):
-            mask, asked = found, alternative
-            break
-    return Demand(number, amounts, count, mask, asked, space.undecided(asked))
+    problem = Problem(space, demands.demands, _floors(space.templates), best_effort)
+    bins = cheapest_bins(problem)
+    purchases = packing.buying.choose(space, bins) if packing.buying.brake() is None else []
+    packing.bought += [Bought(space, purchase, demands.content(purchase.found)) for purchase in purchases]
+    if len(purchases) < len(bins):
+        packing.closed |= {shelf} if not purchases else set()
+    relaxed = False
+    for deal, keys, fits in demands.unbought(bins):
+        packing.dealing.give_back(deal, keys)
+        if not fits:
+            packing.dealing.start[deal.shape] = deal.level + 1
+            relaxed = True
+    return relaxed
 
 
 def _floors(templates: Sequence[Template]) -> tuple[tuple[tuple[str, int], ...], ...]:
@@ -142,73 +171,3 @@ def _floors(templates: Sequence[Template]) -> tuple[tuple[tuple[str, int], ...],
         tuple((r.key, r.min_values) for r in t.pool.requirements if r.min_values is not None) for t in templates
     )
     return floors if any(floors) else ()
-
-
-def _cheapest(problem: Problem) -> tuple[Bin, ...]:
-    """The cheapest of all variants; of equal ones that with the fewest nodes, then the earliest."""
-    if not problem.demands:
-        return ()
-    order = range(len(problem.demands))
-    prices = [c.price for c in problem.space.columns]
-    variants = [first_fit(problem, order, _ceiling(problem.space, share)) for share in CEILINGS]
-    if not problem.floors and any(prices):
-        styles = STYLES if len(problem.demands) <= FEW_SHAPES else MANY_STYLES
-        terrain = Terrain.of(problem)
-        variants += [steered(terrain, style) for style in styles]
-    most = max(_placed(v) for v in variants)
-    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if _placed(v) == most]
-    best = min(whole, key=lambda w: w[:3])[3]
-    return merged(problem, [problem.widened(b) for b in best])
-
-
-def _placed(bins: Iterable[Bin]) -> int:
-    return sum(count for b in bins for _, count in b.content)
-
-
-def _ceiling(space: Space, share: float) -> int:
-    """Columns of at most that share of the dearest one's price."""
-    if share >= 1.0 or not space.columns:
-        return space.every
-    limit = max(c.price for c in space.columns) * share
-    return sum(1 << i for i, c in enumerate(space.columns) if c.price <= limit) & space.every
-
-
-def _take(packing: _Packing, problem: Problem, purchase: Purchase) -> None:
-    """Give a launch its pods and write down what its claim will say."""
-    pods: list[PodKey] = []
-    asked = purchase.found.custom
-    for index, count in purchase.found.content:
-        demand = problem.demands[index]
-        waiting = packing.left[demand.shape]
-        pods += waiting[:count]
-        del waiting[:count]
-        both = asked & demand.asked
-        asked = asked if both.conflict is not None else both
-    space = problem.space
-    amounts = Resources.of(dict(zip(space.dimensions, purchase.found.used, strict=True)))
-    launch = compose(packing.asked, space, purchase.mask, (amounts, asked), (len(packing.launches), sorted(pods)))
-    packing.launches.append(launch)
-    packing.placements += [Placement(key, launch=launch.id) for key in pods]
-
-
-def _explain(packing: _Packing, grouped: Sequence[Shape], shop: Shop, buying: Buying) -> None:
-    """Say per pool why what is still without a place got none from it."""
-    for n, keys in packing.left.items():
-        if not keys:
-            continue
-        for number, own in enumerate(shop.templates):
-            packing.why[n].append((own.pool.name, refusal(shop, number, grouped[n], buying)))
-
-
-def _refusals(packing: _Packing) -> list[Refusal]:
-    return [
-        Refusal(key, tuple(packing.why[n]) or (("", no_pools(packing.asked)),))
-        for n, keys in packing.left.items()
-        for key in keys
-    ]
-
-
-def _unsupported(pod: Pod) -> Refusal:
-    fields = ", ".join(pod.unsupported)
-    sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
-    return Refusal(pod.key, (("", Reason("UnsupportedConstraint", sentence)),))

@@ -1,12 +1,14 @@
 """What a pod means to a node: whether it needs one, keeps one, or may not be moved."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from agent.core.requirements import Requirements
 from agent.core.world import World
 from agent.model import names
-from agent.model.kubernetes import Pod
+from agent.model.kubernetes import Pod, PodDisruptionBudget
 
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
@@ -44,8 +46,13 @@ def is_reschedulable(pod: Pod) -> bool:
 
 
 def displaced(world: World) -> tuple[Pod, ...]:
-    """Pods on nodes that are on their way out: they need room before they are evicted (Karpenter's rule 5.5)."""
+    """Pods on nodes that are on their way out: they need room before they are evicted (Karpenter's rule 5.5).
+
+    Room for those that nothing will evict would stay empty: protected ones, and those of a budget that never lets a pod
+    go, or of several budgets, which the Eviction API refuses.
+    """
     found = []
+    budgets = [(b, Requirements.of(b.selector)) for b in world.snapshot.pdbs if b.selector is not None]
     for claim in world.snapshot.claims:
         if claim.meta.deleted_at is None and not claim.is_true("DisruptionReason"):
             continue
@@ -54,9 +61,14 @@ def displaced(world: World) -> tuple[Pod, ...]:
             found += [
                 p
                 for p in world.pods_on.get(node.name, ())
-                if is_reschedulable(p) and protected_until(p, world.snapshot.now) is None
+                if is_reschedulable(p) and protected_until(p, world.snapshot.now) is None and _may_go(p, budgets)
             ]
     return tuple(found)
+
+
+def _may_go(pod: Pod, budgets: Sequence[tuple[PodDisruptionBudget, Requirements]]) -> bool:
+    own = [b for b, selected in budgets if b.meta.namespace == pod.meta.namespace and selected.admits(pod.meta.labels)]
+    return len(own) <= 1 and not any(budget.blocks for budget in own)
 
 
 def protected_until(pod: Pod, now: datetime) -> datetime | None:
@@ -81,6 +93,15 @@ def protected_until(pod: Pod, now: datetime) -> datetime | None:
     except OverflowError:
         return forever
     return until if until > now else None
+
+
+def eviction_cost(pod: Pod) -> float:
+    """What moving a pod costs, by its deletion cost and priority, from -10 to 10 (Karpenter's rule 20.8)."""
+    try:
+        deletion = int(pod.meta.annotations.get(names.DELETION_COST, "0"))
+    except ValueError:
+        deletion = 0
+    return max(-10.0, min(10.0, 1.0 + deletion / 2**27 + pod.priority / 2**25))
 
 
 def parse_duration(text: str) -> timedelta | None:

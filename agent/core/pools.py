@@ -148,7 +148,7 @@ def _class_ready(world: World, pool: NodePool) -> Condition:
 
 
 def notices(world: World) -> tuple[Notice, ...]:
-    """Faults of pools and classes that passed the CRD's schema, so that `kubectl describe` shows them."""
+    """Faults of pools, classes and overlays that passed the CRD's schema, so that `kubectl describe` shows them."""
     found = []
     for pool in world.snapshot.pools:
         if pool.faults:
@@ -158,4 +158,8 @@ def notices(world: World) -> tuple[Notice, ...]:
         if node_class.faults:
             reason = Reason("NodeClassNotReady", "; ".join(node_class.faults))
             found.append(Notice("EC2NodeClass", node_class.name, reason, uid=node_class.meta.uid))
+    for overlay in world.snapshot.overlays:
+        if overlay.faults:
+            reason = Reason("NodeOverlayNotReady", "; ".join(overlay.faults))
+            found.append(Notice("NodeOverlay", overlay.meta.name, reason, uid=overlay.meta.uid))
     return tuple(found)

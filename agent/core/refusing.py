@@ -1,34 +1,74 @@
 """Why a pool does not serve a pod: the constraint, or the pair of them, that leaves no instance type, with counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from agent.core.buying import Buying
-from agent.core.columns import union
 from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
 from agent.core.requirements import Requirements
 from agent.core.shapes import Shape
+from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space, bits
 from agent.core.taints import describe
+from agent.core.templates import by_weight, unusable
+from agent.core.topology.blocking import blocked
+from agent.core.topology.dealing import Dealing
+from agent.core.topology.offers import Offers
+from agent.core.topology.scene import Scene
+from agent.core.topology.selectors import as_written
 from agent.model import names
 from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityError
 from agent.model.kubernetes import NodePool
-from agent.model.reasons import Reason
+from agent.model.names import PodKey
+from agent.model.reasons import Reason, Refusal
 
 
-def no_pools(asked: PackingInput) -> Reason:
+def reasons(
+    asked: PackingInput, shops: Sequence[Shop], made: tuple[Scene, Dealing, Buying], dropped: Collection[PodKey]
+) -> list[Refusal]:
+    """For every pod without a place why it has none, per pool in the order in which they were asked."""
+    scene, dealing, buying = made
+    everything = Offers(shops, None, scene.total, scene.daemons)
+    found = []
+    for number, shape in enumerate(scene.shapes):
+        keys = [key for key in shape.keys if key in dropped] + dealing.left[number]
+        if keys:
+            apart = blocked(dealing, number, everything, scene.selectors)
+            why = tuple(_per_pool(asked, shops, (shape, apart), buying)) or (("", no_pools(asked, apart)),)
+            found += [Refusal(key, why) for key in keys]
+    return found
+
+
+def _per_pool(
+    asked: PackingInput, shops: Sequence[Shop], about: tuple[Shape, str | None], buying: Buying
+) -> Iterator[tuple[str, Reason]]:
+    position = {own.pool.name: (shop, n) for shop in shops for n, own in enumerate(shop.templates)}
+    for group in by_weight(asked.pools):
+        for pool in group:
+            reason = unusable(pool, asked)
+            if reason is None:
+                shop, at = position[pool.name]
+                reason = refusal(shop, at, about[0], buying, about[1])
+            yield pool.name, reason
+
+
+def no_pools(asked: PackingInput, apart: str | None) -> Reason:
     """There is no NodePool to ask at all."""
+    if apart is not None:
+        return Reason("FailedScheduling", apart)
     if asked.pools:
         return Reason("FailedScheduling", "no NodePool can be used at present")
     return Reason("FailedScheduling", "there is no NodePool; apply one that says what may be bought")
 
 
-def refusal(shop: Shop, number: int, shape: Shape, buying: Buying) -> Reason:
-    """Why the pool of a template has no node for pods of the shape."""
+def refusal(shop: Shop, number: int, shape: Shape, buying: Buying, apart: str | None = None) -> Reason:
+    """Why the pool of a template has no node for pods of the shape; ``apart`` is what its rules about others forbid."""
     space, asked = shop.all(), shop.asked
     found = _incompatible(space, number, shape)
     if found is not None:
@@ -38,6 +78,8 @@ def refusal(shop: Shop, number: int, shape: Shape, buying: Buying) -> Reason:
         return found
     serving = _serving(space, number, shape)
     held = buying.held_back(space, number, serving)
+    if apart is not None:
+        return Reason("FailedScheduling", f"{apart}; {held}" if held is not None else apart)
     if held is not None:
         return held
     within = shop.within(buying)
@@ -66,7 +108,7 @@ def _incompatible(space: Space, number: int, shape: Shape) -> Reason | None:
         return Reason("FailedScheduling", sentence)
     if not shape.alternatives:
         return Reason("FailedScheduling", "the pod's nodeSelector and node affinity contradict each other")
-    total = len(space.templates[number].types)
+    total = len(space.templates[number].shelf.types)
     if not total:
         sentence = (
             f"NodePool {pool.name} has no instance type: no offering in the zones of its EC2NodeClass has a price"
@@ -158,17 +200,13 @@ def _advice(space: Space, left: int, step: _Step, partner: _Step | None) -> str:
             return f"no type has both {partner.text} and {step.text}; drop one of them from the pod"
         return f"drop it from the pod, or let the NodePool have nodes with {step.key}"
     name, among = space.dimensions[step.dimension], left if partner is None else partner.mask
-    most = format_amount(name, max(space.nets[i][step.dimension] for i in bits(among)))
+    most = format_amount(name, max(space.net(i)[step.dimension] for i in bits(among)))
     if partner is not None:
         return f"those with {partner.text} have at most {most}: ask for less, or drop {partner.text}"
     return f"the most that these have is {most}: ask for less, or allow larger types"
 
 
 def _text(requirement: Requirement) -> str:
-    """As a person writes it."""
+    """As a person writes it, without the prefix of EC2's labels."""
     key = requirement.key.removeprefix("karpenter.k8s.aws/") if requirement.key != names.ARCH else requirement.key
-    if requirement.operator == "In" and len(requirement.values) == 1:
-        return f"{key}={requirement.values[0]}"
-    if requirement.values:
-        return f"{key} {requirement.operator} [{', '.join(requirement.values)}]"
-    return f"{key} {requirement.operator}"
+    return as_written(msgspec.structs.replace(requirement, key=key))

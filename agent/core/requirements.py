@@ -106,10 +106,11 @@ class ValueSet(msgspec.Struct, frozen=True, gc=False):
         """Whether anything, a missing label included, satisfies both."""
         if self.absent and other.absent:
             return True
-        if not self.complement:
-            return any(other.allows(value) for value in self.members)
-        if not other.complement:
-            return any(self.allows(value) for value in other.members)
+        if not (self.complement or other.complement):
+            return not self.members.isdisjoint(other.members)
+        if not (self.complement and other.complement):
+            listed, open_ = (other, self) if self.complement else (self, other)
+            return any(open_.allows(value) for value in listed.members)
         least = _tighter(max, self.at_least, other.at_least)
         most = _tighter(min, self.at_most, other.at_most)
         return least is None or most is None or least <= most
@@ -271,7 +272,20 @@ def normalized_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def alternatives(pod: Pod) -> tuple[Requirements, ...]:
-    """What a pod requires of its node: it may run where any one of these holds. Empty: it can run nowhere.
+    """What a pod and its volumes require of its node: it may run where any one of these holds. Empty: nowhere.
+
+    The pod's own alternatives come first, and with each those of its volumes in their order (rule 11.4).
+    """
+    own = node_affinity(pod)
+    if not pod.volume_terms:
+        return own
+    places = tuple(Requirements.of(term) for term in pod.volume_terms)
+    found = (alternative & place for alternative in own for place in places)
+    return tuple(alternative for alternative in found if alternative.conflict is None)
+
+
+def node_affinity(pod: Pod) -> tuple[Requirements, ...]:
+    """What a pod itself requires of its node, its volumes aside: alternatives. Empty: it can run nowhere.
 
     nodeSelector holds with every term of the required node affinity; the terms are alternatives, and a term without
     requirements matches nothing (Kubernetes' rule).

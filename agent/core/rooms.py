@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from agent.core.requirements import Requirements, ValueSet, alternatives, normal
 from agent.core.shapes import Shape
 from agent.core.taints import DAEMON_TOLERATIONS, UNSCHEDULABLE, lasting, tolerates
 from agent.core.templates import UNNAMED, daemon_pods
+from agent.core.topology.levels import Level
 from agent.model import names
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import Node, NodeClaim, Pod, Taint
@@ -36,14 +37,26 @@ class Room:
     free: Resources
     promised: tuple[PodKey, ...] = ()
     """Pods that it was bought for."""
+    going: bool = False
+    """On its way out: it takes no pods."""
 
-    def accepts(self, shape: Shape) -> bool:
+    def value(self, key: str) -> str | None:
+        """Its domain of a topology key; None where it has none, or it is not known yet."""
+        return self.name if key == names.HOSTNAME else self.described.get(key).single
+
+    def decides(self, key: str) -> bool:
+        """Whether it is known which domain of the key it is in, or that it is in none."""
+        own = self.described.by_key.get(key)
+        return own is None or own.single is not None or not (own.members or own.complement)
+
+    def accepts(self, shape: Shape, level: Level) -> bool:
         """Whether pods of the shape may run here whatever the node's labels turn out to be."""
-        if shape.repelled_by(self.taints) is not None:
+        if shape.repelled_by(self.taints, soft=level.minds_soft_taints) is not None:
             return False
-        return any(self._promises(alternative) for alternative in shape.alternatives)
+        return any(self.promises(alternative) for alternative in level.alternatives)
 
-    def _promises(self, asked: Requirements) -> bool:
+    def promises(self, asked: Requirements) -> bool:
+        """Whether its labels are what is asked, whatever those that are still open become."""
         for key, values in asked:
             own = self.described.by_key.get(key)
             if own is None:
@@ -65,7 +78,10 @@ def is_leaving(pair: Pair) -> bool:
 
 
 def rooms(asked: PackingInput) -> tuple[Room, ...]:
-    """Every room, initialised nodes first, then those that are starting, each by name (Karpenter's rule 6.5)."""
+    """Every room, initialised nodes first, then those that are starting, each by name (Karpenter's rule 6.5).
+
+    Those that are going are among them: their pods count until they are gone.
+    """
     daemons = tuple((pod, alternatives(pod)) for pod in daemon_pods(asked))
     bound: defaultdict[str, list[Pod]] = defaultdict(list)
     for pod in asked.bound:
@@ -75,13 +91,16 @@ def rooms(asked: PackingInput) -> tuple[Room, ...]:
     for pair in asked.pairs:
         name = _name(pair)
         names_ = {name} | ({pair.claim.name} if pair.claim else set())
-        if is_leaving(pair) or names_ & asked.without:
+        if names_ & asked.without:
             continue
         if pair.node is not None:
-            found.append(_of_node(pair.node, pair.claim, bound[pair.node.name], daemons))
+            room = _of_node(pair.node, pair.claim, bound[pair.node.name], daemons)
         elif pair.claim is not None:
             types = asked.instance_types.get(pair.claim.node_class, ())
-            found.append(_of_claim(pair.claim, types, daemons))
+            room = _of_claim(pair.claim, types, daemons)
+        else:
+            continue
+        found.append(replace(room, going=True) if is_leaving(pair) else room)
     return tuple(sorted(found, key=lambda r: (not r.initialized, not r.is_node, r.name)))
 
 

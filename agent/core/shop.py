@@ -12,7 +12,7 @@ from agent.model.resources import Resources
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Builds a space once for every set of types that is asked for."""
+    """Builds each space once, when it is asked for."""
 
     asked: PackingInput
     templates: tuple[Template, ...]
@@ -20,24 +20,22 @@ class Shop:
     """One pod of each DaemonSet."""
     sizes: tuple[Resources, ...]
     """What the pods ask: resources that none of them asks for are no dimension of packing."""
-    _spaces: dict[tuple[tuple[int, ...], bool], Space] = field(default_factory=dict)
+    _spaces: dict[bool, Space] = field(default_factory=dict)
 
     def all(self) -> Space:
         """All that the pools allow and EC2 did not refuse lately."""
-        return self._space(self.templates, refused=True)
+        return self._space(refused=True)
 
     def within(self, buying: Buying) -> Space:
         """Of it, the types of which one more would exceed no limit of its pool."""
-        return self._space(tuple(buying.within_limits(own) for own in self.templates), refused=True)
+        return self.all().within([buying.within_limits(own) for own in self.templates])
 
     def unrefused(self) -> Space:
         """All that the pools allow, as if EC2 had refused nothing."""
-        return self._space(self.templates, refused=False)
+        return self._space(refused=False)
 
-    def _space(self, templates: tuple[Template, ...], *, refused: bool) -> Space:
-        # Limits only ever take types away, so the counts tell the sets apart.
-        key = (tuple(len(own.types) for own in templates), refused)
-        if key not in self._spaces:
+    def _space(self, *, refused: bool) -> Space:
+        if refused not in self._spaces:
             errors = [e for e in self.asked.capacity_errors if refused and e.until > self.asked.now]
-            self._spaces[key] = build(templates, errors, self.daemons, self.sizes)
-        return self._spaces[key]
+            self._spaces[refused] = build(self.templates, errors, self.daemons, self.sizes)
+        return self._spaces[refused]

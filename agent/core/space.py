@@ -1,17 +1,16 @@
-"""Everything that could be bought for pools of one weight, as columns ordered by price.
+"""Everything that could be bought for pools of one weight, as columns, and the questions that packing asks of them.
 
-A set of columns is an int whose bit i stands for the i-th cheapest column, so that what a half-filled node may still
-become is one AND, and the cheapest of a set is its lowest bit.
+A set of columns is an int. The columns of each pool are a run of bits, the cheapest the lowest, so that what a
+half-filled node may still become is one AND.
 """
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from agent.core.catalog import is_allowed, is_exhausted
-from agent.core.columns import Column, ColumnLabels, index, union
+from agent.core.columns import ColumnLabels
 from agent.core.requirements import Requirements, alternatives
+from agent.core.shelf import Column, Shelf, Steps, union
 from agent.core.taints import tolerates
 from agent.core.templates import Template
 from agent.model import names
@@ -23,27 +22,64 @@ BASE_DIMENSIONS = (CPU, MEMORY, PODS, EPHEMERAL_STORAGE)
 BOUGHT = (names.ZONE, names.CAPACITY_TYPE)
 """Labels that the offering decides."""
 Vector = tuple[int, ...]
+_NONE = Steps()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Columns of one pool on which the same DaemonSets run."""
+
+    template: int
+    shelf: Shelf
+    offset: int
+    """The bit of the shelf's first column."""
+    mask: int
+    daemons: int
+    """The DaemonSets, as bits."""
+    load: Vector
+    """What they ask together."""
+    steps: tuple[Steps, ...]
+    """Per dimension: what the shelf's columns have."""
+
+    def holding(self, amounts: Vector) -> int:
+        """Of its columns those that have room for so much beside the DaemonSets."""
+        found = self.mask >> self.offset
+        for amount, load, steps in zip(amounts, self.load, self.steps, strict=True):
+            if amount > 0:
+                found &= steps.at_least(amount + load)
+        return found << self.offset
+
+    def at_most(self, amounts: Vector, dims: Sequence[int]) -> int:
+        """Of its columns those that have no more room than so much of any of these resources."""
+        found = self.mask >> self.offset
+        for d in dims:
+            found &= ~self.steps[d].above(amounts[d] + self.load[d])
+        return found << self.offset
+
+    def most(self, mask: int, dims: Sequence[int]) -> int:
+        """One of these columns of its own that no other exceeds in everything."""
+        found = mask >> self.offset
+        for d in dims:
+            found = self.steps[d].most(found)
+        return lowest(found) + self.offset
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Columns of a group of pools, and the questions that packing asks about sets of them."""
+    """Columns of a group of pools."""
 
     templates: tuple[Template, ...]
     columns: tuple[Column, ...]
     dimensions: tuple[str, ...]
-    nets: tuple[Vector, ...]
-    """What pods can have of each column: allocatable less the DaemonSets that will run there."""
-    daemons: tuple[int, ...]
-    """Per column: the DaemonSets that will run there, as bits."""
+    parts: tuple[Part, ...]
     loads: tuple[Resources, ...]
     """What a pod of each DaemonSet asks."""
     every: int
     members: tuple[int, ...]
     """Per template: its columns."""
+    _offsets: tuple[int, ...]
     _labels: tuple[ColumnLabels, ...]
-    _steps: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
-    """Per dimension: the distinct amounts, ascending, and for each the columns that have at least as much."""
+    _nets: dict[int, Vector] = field(default_factory=dict)
 
     def vector(self, resources: Resources) -> Vector:
         """Amounts in the order of ``dimensions``."""
@@ -55,33 +91,52 @@ class Space:
         )
         return first + tuple(resources.amount(name) for name in self.dimensions[len(first) :])
 
+    def net(self, column: int) -> Vector:
+        """What pods can have of a column: allocatable less the DaemonSets that will run there."""
+        if column not in self._nets:
+            part = next(p for p in self.parts if p.mask >> column & 1)
+            room = self.vector(self.columns[column].type.allocatable)
+            self._nets[column] = tuple(a - load for a, load in zip(room, part.load, strict=True))
+        return self._nets[column]
+
+    def owner(self, column: int) -> int:
+        """The number of the template that a column is of."""
+        return next(n for n, members in enumerate(self.members) if members >> column & 1)
+
     def fits(self, amounts: Vector) -> int:
         """Columns whose room holds the amounts; an amount of zero fits anywhere."""
-        found = self.every
-        for amount, (values, masks) in zip(amounts, self._steps, strict=True):
-            if amount > 0:
-                at = bisect_left(values, amount)
-                if at == len(values):
-                    return 0
-                found &= masks[at]
-        return found
+        return union(part.holding(amounts) for part in self.parts)
 
     def fits_one(self, dimension: int, amount: int) -> int:
         """Columns that have so much of one resource."""
-        values, masks = self._steps[dimension]
-        at = bisect_left(values, amount)
-        return masks[at] if at < len(values) else 0
+        return self.fits(tuple(amount * (d == dimension) for d in range(len(self.dimensions))))
+
+    def cheapest(self, mask: int) -> int:
+        """The number of the cheapest column of a set that is not empty; of equal ones the earlier template's."""
+        if len(self.members) == 1:
+            return lowest(mask)
+        firsts = (lowest(own) for members in self.members if (own := mask & members))
+        return min(firsts, key=lambda i: (self.columns[i].price, i))
+
+    def price(self, mask: int) -> int:
+        """Nano-dollars per hour of the cheapest column of a set that is not empty."""
+        return self.columns[self.cheapest(mask)].price
+
+    @property
+    def dearest(self) -> int:
+        """Price of the dearest column, 0 when there is none."""
+        return max((self.columns[members.bit_length() - 1].price for members in self.members if members), default=0)
 
     def select(self, asked: Requirements, members: int) -> int:
         """Of these columns, those whose nodes can be what is asked."""
         found = 0
-        for labels, mask in zip(self._labels, self.members, strict=True):
-            own = mask & members
+        for labels, offset, mask in zip(self._labels, self._offsets, self.members, strict=True):
+            own = (mask & members) >> offset
             for key, values in asked:
                 if not own:
                     break
                 own &= labels.columns(key, values)
-            found |= own
+            found |= own << offset
         return found
 
     def undecided(self, asked: Requirements) -> Requirements:
@@ -89,27 +144,68 @@ class Space:
         open_keys = {key for key, _ in asked if any(not labels.decides(key) for labels in self._labels)}
         return Requirements({key: values for key, values in asked if key in open_keys})
 
+    def efficient(self, mask: int, dims: Sequence[int]) -> tuple[int, ...]:
+        """Columns than which no other has at least as much of everything for no more money, the cheapest first."""
+        kept: list[int] = []
+        while mask:
+            kept.append(self.cheapest(mask))
+            net = self.net(kept[-1])
+            mask &= ~union(part.at_most(net, dims) for part in self.parts)
+        return tuple(kept)
+
+    def maximal(self, mask: int, dims: Sequence[int]) -> tuple[int, ...]:
+        """Columns of which at least one has as much of everything as any of the set, whatever they cost."""
+        kept: list[int] = []
+        for part in self.parts:
+            own = mask & part.mask
+            while own:
+                kept.append(part.most(own, dims))
+                own &= ~part.at_most(self.net(kept[-1]), dims)
+        return tuple(kept)
+
+    def cheaper(self, share: float) -> int:
+        """Columns that cost at most that share of what the dearest one does."""
+        found = 0
+        for own, offset in zip(self.templates, self._offsets, strict=True):
+            count = bisect_right(own.shelf.columns, self.dearest * share, key=lambda column: column.price)
+            found |= ((1 << count) - 1) << offset
+        return found & self.every
+
     def load(self, mask: int) -> Resources:
         """What all the DaemonSets ask that run on any of these columns."""
-        running = union(self.daemons[i] for i in bits(mask))
+        running = union(part.daemons for part in self.parts if part.mask & mask)
         return sum((self.loads[d] for d in bits(running)), start=ZERO)
 
     def values(self, mask: int, key: str) -> frozenset[str]:
         """The values of a label that there are among these columns."""
-        return frozenset(value for labels in self._labels for value in labels.values(mask, key))
+        pairs = zip(self._labels, self._offsets, self.members, strict=True)
+        return frozenset(v for labels, offset, own in pairs for v in labels.values((mask & own) >> offset, key))
+
+    def of_types(self, template: int, kinds: Iterable[str]) -> int:
+        """Columns of a template's pool that are of these types."""
+        found = union(self.templates[template].shelf.by_type[kind] for kind in kinds)
+        return found << self._offsets[template] & self.members[template]
 
     def types(self, mask: int) -> int:
         """How many different types there are among these columns."""
         return len({self.columns[i].type.name for i in bits(mask)})
 
+    def within(self, allowed: Sequence[int]) -> "Space":
+        """The space without columns that are not among these; per template, in bits of its shelf."""
+        kept = union(mask << offset for mask, offset in zip(allowed, self._offsets, strict=True))
+        if not self.every & ~kept:
+            return self
+        parts = tuple(replace(part, mask=part.mask & kept) for part in self.parts)
+        return replace(self, parts=parts, every=self.every & kept, members=tuple(m & kept for m in self.members))
 
-def cheapest(mask: int) -> int:
-    """The number of the cheapest column of a set that is not empty."""
+
+def lowest(mask: int) -> int:
+    """The lowest number in a set that is not empty; of columns of one pool it is the cheapest."""
     return (mask & -mask).bit_length() - 1
 
 
 def bits(mask: int) -> Iterator[int]:
-    """Numbers of a set's columns, cheapest first."""
+    """Numbers in a set, ascending; of columns of one pool the cheapest first."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
@@ -123,74 +219,48 @@ def build(
     asked: Iterable[Resources],
 ) -> Space:
     """All offerings that the pools allow, less those that EC2 refused lately."""
-    columns = sorted(
-        (
-            Column(number, kind, offering)
-            for number, template in enumerate(templates)
-            for kind in template.types
-            for offering in kind.offerings
-            if is_allowed(template.base, offering) and not is_exhausted(kind.name, offering, errors)
-        ),
-        key=_order(templates),
-    )
-    labels = [index(number, template, columns) for number, template in enumerate(templates)]
-    extra = sorted({name for resources in asked for name, _ in resources.extended})
-    return _sized(tuple(columns), labels, daemons, (*BASE_DIMENSIONS, *extra))
-
-
-def _sized(
-    columns: tuple[Column, ...], labels: list[ColumnLabels], daemons: Sequence[Pod], dimensions: tuple[str, ...]
-) -> Space:
-    allowed = union(own.matching(own.template.base) for own in labels)
-    present = _present(labels, daemons, len(columns))
-    known: dict[tuple[str, int, int], Vector | None] = {}
-    nets, every = [], 0
-    for i, (column, running) in enumerate(zip(columns, present, strict=True)):
-        key = (column.type.name, column.template, running)
-        if key not in known:
-            load = sum((daemons[d].requests for d in bits(running)), start=ZERO)
-            known[key] = _net(column.type.allocatable - load, dimensions)
-        net = known[key]
-        nets.append(net or (0,) * len(dimensions))
-        every |= (net is not None) << i
-    every &= allowed
+    dimensions = (*BASE_DIMENSIONS, *sorted({name for resources in asked for name, _ in resources.extended}))
+    labels = tuple(ColumnLabels(own) for own in templates)
+    loads = tuple(daemon.requests for daemon in daemons)
+    parts: list[Part] = []
+    offsets, offset = [], 0
+    for number, own in enumerate(labels):
+        shelf = own.template.shelf
+        allowed = own.matching(own.template.base) & ~shelf.exhausted(errors)
+        steps = tuple(shelf.allocatable.get(name, _NONE) for name in dimensions)
+        for running, mask in _divided(own, allowed, daemons):
+            load = sum((loads[d] for d in bits(running)), start=ZERO)
+            for name, amount in load.items():
+                # A node on which not even the DaemonSets fit is never bought (Karpenter's rule 9.2).
+                mask &= shelf.allocatable.get(name, _NONE).at_least(amount)  # noqa: PLW2901 - what is left of it
+            vector = tuple(load.amount(name) for name in dimensions)
+            if mask:
+                parts.append(Part(number, shelf, offset, mask << offset, running, vector, steps))
+        offsets.append(offset)
+        offset += len(shelf.columns)
     return Space(
-        templates=tuple(own.template for own in labels),
-        columns=columns,
+        templates=tuple(templates),
+        columns=sum((own.template.shelf.columns for own in labels), start=()),
         dimensions=dimensions,
-        nets=tuple(nets),
-        daemons=tuple(present),
-        loads=tuple(daemon.requests for daemon in daemons),
-        every=every,
-        members=tuple(own.every & every for own in labels),
-        _labels=tuple(labels),
-        _steps=tuple(_steps([net[d] for net in nets], every) for d in range(len(dimensions))),
+        parts=tuple(parts),
+        loads=loads,
+        every=union(part.mask for part in parts),
+        members=tuple(union(p.mask for p in parts if p.template == n) for n in range(len(labels))),
+        _offsets=tuple(offsets),
+        _labels=labels,
     )
 
 
-def _net(room: Resources, dimensions: tuple[str, ...]) -> Vector | None:
-    """The room of a node as a vector; None where not even the DaemonSets fit (Karpenter's rule 9.2)."""
-    amounts = dict(room.items())
-    return None if any(a < 0 for a in amounts.values()) else tuple(amounts.get(name, 0) for name in dimensions)
-
-
-def _order(templates: Sequence[Template]) -> Callable[[Column], tuple[int, str, str, str, str]]:
-    def key(column: Column) -> tuple[int, str, str, str, str]:
-        pool = templates[column.template].pool.name
-        return (column.price, pool, column.type.name, column.offering.zone, column.offering.capacity_type)
-
-    return key
-
-
-def _present(labels: Sequence[ColumnLabels], daemons: Sequence[Pod], count: int) -> list[int]:
-    """Per column: which DaemonSets will run on its nodes, as bits."""
-    present = [0] * count
+def _divided(own: ColumnLabels, allowed: int, daemons: Sequence[Pod]) -> list[tuple[int, int]]:
+    """The columns by which DaemonSets will run on their nodes."""
+    parts = [(0, allowed)]
     for number, daemon in enumerate(daemons):
-        for own in labels:
-            if tolerates(daemon.tolerations, own.template.pool.taints):
-                for i in bits(union(_reach(own, alternative) for alternative in alternatives(daemon))):
-                    present[i] |= 1 << number
-    return present
+        if tolerates(daemon.tolerations, own.template.pool.taints):
+            reach = union(_reach(own, alternative) for alternative in alternatives(daemon))
+            split = [(running | 1 << number, mask & reach) for running, mask in parts]
+            split += [(running, mask & ~reach) for running, mask in parts]
+            parts = [(running, mask) for running, mask in split if mask]
+    return parts
 
 
 def _reach(own: ColumnLabels, asked: Requirements) -> int:
@@ -202,15 +272,3 @@ def _reach(own: ColumnLabels, asked: Requirements) -> int:
     if any(not own.template.base.get(key).intersects(asked.get(key)) for key in BOUGHT):
         return 0
     return own.matching(asked.without(BOUGHT))
-
-
-def _steps(amounts: Sequence[int], every: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    groups: defaultdict[int, int] = defaultdict(int)
-    for i, amount in enumerate(amounts):
-        groups[amount] |= every & 1 << i
-    values = sorted(groups)
-    masks, found = [], 0
-    for value in reversed(values):
-        found |= groups[value]
-        masks.append(found)
-    return tuple(values), tuple(reversed(masks))

@@ -4,67 +4,47 @@ What content is worth comes from the dual prices of the demand that is left, so 
 pods of unlike shape are put together until a node is full in every dimension.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import mul
+from typing import Final
 
-from agent.core.bins import Bin, Problem
-from agent.core.filling import Filling, Lists, lists_for, remaining
-from agent.core.space import Vector, bits, cheapest
-from agent.core.weights import worth
+from agent.core.bins import Bin
+from agent.core.filling import Filling
+from agent.core.firstfit import begun
+from agent.core.grouping import Group
+from agent.core.queues import Queue
+from agent.core.terrain import Terrain
+from agent.core.weights import Worth, worth
 
-CANDIDATES = 6
-"""Columns tried for each node."""
-SLACK = 0.05
+SLACK: Final = 0.03
 """How much worse than the best a column may be, by worth for price, to be tried."""
-REPEAT = 4
-"""A pattern is repeated for a quarter of the times that the demand would allow, then thought about anew."""
+SMALLEST: Final = 0.5
+"""Of the columns that are tried, none costs less than this share of the dearest: large nodes round better."""
+STALE: Final = 0.5
+"""Queues are made anew when so much of their demands is left."""
+REFRESHED: Final = 0.95
+"""The linear programme is solved anew when so much is left of the demand that it was solved for."""
+FORCED_COLUMNS: Final = 2
+"""How many columns are tried where rules force so many nodes that the size of each follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """One variant: how dear a node may be, as a share of the dearest efficient column, and which pods go first."""
+    """One variant."""
 
     size: float = 1.0
+    """How dear a node may be, as a share of the dearest efficient column."""
     heads: int = 0
     """So many of the largest demands are tried as a node's first pod, beside the plain order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terrain:
-    """What is the same for every style of steering through one problem."""
-
-    problem: Problem
-    single: tuple[int, ...]
-    """Per demand: the columns that hold one pod of it."""
-    _efficient: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    _lists: dict[tuple[int, int], Lists] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, problem: Problem) -> "Terrain":
-        """Look at the demands; the rest is found out when it is asked for."""
-        return cls(problem, tuple(d.mask & problem.space.fits(d.amounts) for d in problem.demands))
-
-    def lists(self, column: int, key: int, numbers: Sequence[int]) -> Lists:
-        """Which demands of a group, or of all, a column can take."""
-        if (column, key) not in self._lists:
-            self._lists[column, key] = lists_for(self.problem, column, numbers)
-        return self._lists[column, key]
-
-    def efficient(self, group: int) -> tuple[int, ...]:
-        """Columns of a group than which no other has at least as much of everything for no more money."""
-        if group not in self._efficient:
-            space = self.problem.space
-            kept: list[int] = []
-            seen: set[Vector] = set()
-            for column in bits(group):
-                net = space.nets[column]
-                if net in seen:
-                    continue
-                seen.add(net)
-                if not any(all(a >= b for a, b in zip(space.nets[k], net, strict=True)) for k in kept):
-                    kept.append(column)
-            self._efficient[group] = tuple(kept)
-        return self._efficient[group]
+    headed: int = 1
+    """On how many of the best columns they are tried."""
+    columns: int = 4
+    """How many columns are tried for each node."""
+    repeat: int = 3
+    """A content is bought for one part in so many of what its demands allow, then thought about anew."""
 
 
 @dataclass(slots=True)
@@ -72,89 +52,188 @@ class _State:
     terrain: Terrain
     style: Style
     left: list[int]
-    short: dict[tuple[int, int], tuple[int, Lists]] = field(default_factory=dict)
-    """The lists without exhausted demands, and how many demands there were then."""
+    alive: int = 0
+    """How many demands have anything left."""
+    fresh: int = 0
+    """How many had when the queues were made."""
+    queues: dict[tuple[int, int, bool], tuple[Queue, ...]] = field(default_factory=dict)
+    """Per group, column and whether they are the group's own."""
+    live: dict[int, list[Queue]] = field(default_factory=dict)
+    """Copies of the terrain's queues, by their identity, that lose what is used up; and how many were alive."""
+    courses: dict[int, "_Course"] = field(default_factory=dict)
+    """Per group."""
 
-    def listed(self, column: int, key: int, numbers: Sequence[int]) -> Lists:
-        """Which demands with pods left a column can take, of a group or of all."""
-        alive = sum(1 for count in self.left if count)
-        held = self.short.get((column, key))
-        if held is None or held[0] != alive:
-            held = self.short[column, key] = (alive, remaining(self.terrain.lists(column, key, numbers), self.left))
-        return held[1]
+    def queued(self, group: Group, column: int, *, own: bool) -> tuple[Queue, ...]:
+        """The queues without what is used up."""
+        key = (group.number, column, own)
+        if key not in self.queues:
+            shared = self.terrain.queues(group, column, own=own)
+            if id(shared) not in self.live:
+                self.live[id(shared)] = [q.without(self.left).copied() for q in shared]
+            self.queues[key] = tuple(self.live[id(shared)])
+        return self.queues[key]
+
+    def take(self, content: Iterable[tuple[int, int]], times: int) -> None:
+        """The demands lose what bins of this content hold."""
+        for number, count in content:
+            self.left[number] -= count * times
+            if self.left[number]:
+                continue
+            self.alive -= 1
+            for queues in self.live.values():
+                for queue in queues:
+                    queue.exhaust(number, self.left)
+        if self.alive < self.fresh * STALE:
+            # Blocks of what is used up would be looked into again and again.
+            self.fresh = self.alive
+            self.queues.clear()
+            self.live = {key: [q.without(self.left) for q in queues] for key, queues in self.live.items()}
 
 
-def steered(terrain: Terrain, style: Style) -> tuple[Bin, ...]:
-    """Bins for all demands that fit anything, the most restricted demands first."""
-    problem, single = terrain.problem, terrain.single
-    state = _State(terrain, style, [d.count for d in problem.demands])
-    groups = sorted({d.mask for d in problem.demands}, key=lambda mask: (mask.bit_count(), mask))
-    bins: list[Bin] = []
-    for group in groups:
-        members = tuple(n for n, d in enumerate(problem.demands) if d.mask == group and single[n])
-        while any(state.left[n] for n in members):
-            best = _best(state, group, members)
-            if best is None:
-                break
-            repeat = max(1, min(state.left[n] // count for n, count in best.content) // REPEAT)
-            for n, count in best.content:
-                state.left[n] -= count * repeat
-            bins += [best] * repeat
+def steered(terrain: Terrain, style: Style, counts: Sequence[int]) -> tuple[Bin, ...]:
+    """Bins for so many units of each demand, as far as any column holds them; the most restricted demands first."""
+    state = _State(terrain, style, list(counts))
+    bins = [node.done() for node in begun(terrain.ground, state.left)]
+    state.alive = state.fresh = sum(1 for count in state.left if count)
+    for group in terrain.groups:
+        bins += _served(state, group)
     return tuple(bins)
 
 
-def _best(state: _State, group: int, members: tuple[int, ...]) -> Bin | None:
-    problem, single = state.terrain.problem, state.terrain.single
-    space = problem.space
-    total = tuple(
-        sum(problem.demands[n].amounts[d] * state.left[n] for n in members) for d in range(len(space.dimensions))
+def _served(state: _State, group: Group) -> list[Bin]:
+    """Nodes for all demands of a group."""
+    terrain, bins = state.terrain, list[Bin]()
+    total = [0] * (len(terrain.ground.dims) + 1)
+    for n, amounts in group.asked.items():
+        for d, amount in enumerate(amounts):
+            total[d] += amount * state.left[n]
+    prices = _course(state, group, total).worth.prices if any(total) else ()
+    rated = sorted((_value(amounts, prices), -n) for n, amounts in group.asked.items() if state.left[n])
+    waiting = [-n for _, n in rated]
+    while waiting:
+        heads = list(islice((n for n in reversed(waiting) if state.left[n]), max(1, state.style.heads)))
+        found = _best(state, group, heads, total).done()
+        repeat = max(1, min(state.left[n] // count for n, count in found.content) // state.style.repeat)
+        state.take(found.content, repeat)
+        for n, count in found.content:
+            for d, amount in enumerate(group.asked.get(n, ())):
+                total[d] -= amount * count * repeat
+        bins += [found] * repeat
+        while waiting and not state.left[waiting[-1]]:
+            waiting.pop()
+    return bins
+
+
+def _best(state: _State, group: Group, heads: Sequence[int], total: Sequence[int]) -> Filling:
+    """The most valuable content for its price, of several columns and first pods."""
+    course = _course(state, group, total)
+    tried: list[tuple[float, int, Filling]] = []
+    for column in _candidates(state, group, total, heads[0]):
+        tried += _scored(state, (group, column), course, -1, len(tried))
+    tried.sort(key=_by_score)
+    for _, _, plain in tried[: state.style.headed]:
+        for head in heads[: state.style.heads]:
+            tried += _scored(state, (group, plain.column), course, head, len(tried))
+    return min(tried, key=_by_score)[2]
+
+
+def _by_score(tried: tuple[float, int, Filling]) -> tuple[float, int]:
+    return -tried[0], tried[1]
+
+
+def _scored(
+    state: _State, at: tuple[Group, int], course: "_Course", head: int, number: int
+) -> list[tuple[float, int, Filling]]:
+    """A node of a column filled after ``head`` was put first, with its worth for its price and a number.
+
+    Empty when the column does not hold the head, or nothing at all.
+    """
+    group, column = at
+    filling = Filling.begin(state.terrain, at, state.left, course.aim)
+    if head >= 0 and not (state.terrain.single[head] >> column & 1 and filling.start(head)):
+        return []
+    filling.fill(state.queued(group, column, own=True))
+    worth = filling.value(course.worth.prices)
+    if filling.taken and (others := state.queued(group, column, own=False)):
+        filling.fill(others)
+        worth += filling.strangers()
+    return [(worth / max(filling.price(), 1), number, filling)] if filling.taken else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What the linear programme says of the demand that is left."""
+
+    size: float
+    """How much that was."""
+    worth: Worth
+    aim: tuple[float, ...]
+    """Which share of each resource of a node is used when nodes are bought as the programme says."""
+    good: tuple[tuple[int, int, float, float], ...]
+    """Efficient columns: number, price, what it is worth, and how much is bought."""
+    sizes: tuple[tuple[float, int], ...]
+    """What they are worth, ascending, and their numbers."""
+    dearest: int
+    """Price of the dearest of them."""
+
+
+def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
+    """The course for what is left, set anew when much less is left than when it was set."""
+    size = sum(map(mul, total, group.unit))
+    held = state.courses.get(group.number)
+    if held is not None and size > held.size * REFRESHED:
+        return held
+    cap = group.rooms[-1][1] * state.style.size
+    offers = [(c, price) for c, price, _ in group.rooms if price <= cap] or [(c, price) for c, price, _ in group.rooms]
+    nets = [group.nets[c] for c, _ in offers]
+    found = worth(total, [(price, net) for (_, price), net in zip(offers, nets, strict=True)])
+    bought = [sum(y * nets[i][d] for i, y in found.bought.items()) for d in range(len(total))]
+    aim = tuple(min(1.0, amount / most) if most else 1.0 for amount, most in zip(total, bought, strict=True))
+    values = [_value(net, found.prices) for net in nets]
+    best = max(value / max(price, 1) for value, (_, price) in zip(values, offers, strict=True))
+    good = tuple(
+        (c, price, value, found.bought.get(i, 0.0))
+        for i, ((c, price), value) in enumerate(zip(offers, values, strict=True))
+        if value >= (1 - SLACK) * best * price
     )
-    columns = state.terrain.efficient(group)
-    prices = worth(total, [(space.columns[c].price, space.nets[c]) for c in columns])
-    heads = sorted(
-        (n for n in members if state.left[n]),
-        key=lambda n: (-_value(problem.demands[n].amounts, prices), n),
-    )
-    chosen = _candidates(state, columns, total, prices)
-    chosen += [cheapest(mask) for mask in (group & space.fits(total), single[heads[0]]) if mask]
-    found: list[tuple[float, int, Bin]] = []
-    for column in dict.fromkeys(chosen):
-        fitting = [n for n in heads if single[n] >> column & 1]
-        for head in fitting[: 1 + state.style.heads]:
-            filled = _fill(state, column, (members, group), (head, total))
-            if filled.mask:
-                price = space.columns[cheapest(filled.mask)].price
-                found.append((_value(filled.used, prices) / max(price, 1), -len(found), filled))
-    return max(found, key=lambda f: f[:2])[2] if found else None
+    sizes = tuple(sorted((value, c) for c, _, value, _ in good))
+    dearest = max(price for _, price, _, _ in good)
+    course = state.courses[group.number] = _Course(size, found, aim, good, sizes, dearest)
+    return course
 
 
-def _candidates(state: _State, columns: Sequence[int], total: Vector, prices: Sequence[float]) -> list[int]:
-    """The most efficient columns of a fitting size."""
-    space = state.terrain.problem.space
-    rated = sorted(
-        (-_value(space.nets[c], prices) / max(space.columns[c].price, 1), -space.columns[c].price, c) for c in columns
-    )
-    good = [(price, c) for score, price, c in rated if score <= (1 - SLACK) * rated[0][0]]
-    largest = max(-price for price, _ in good) * state.style.size
-    need = _value(total, prices)
-    return [c for price, c in good if -price <= min(largest, need)][:CANDIDATES] or [
-        c for _, _, c in rated[:CANDIDATES]
-    ]
+def _candidates(state: _State, group: Group, total: Sequence[int], largest: int) -> list[int]:
+    """The most efficient columns of a fitting size, and one that holds the largest demand."""
+    course = _course(state, group, total)
+    need = _value(total, course.worth.prices)
+    if group.slot is not None and course.worth.prices[-1] > 0 and total[-1] > group.slot[1]:
+        # So many nodes are forced that the size of each follows.
+        size = need * group.slot[1] / total[-1]
+        at = bisect_left(course.sizes, (size,))
+        near = course.sizes[max(0, at - FORCED_COLUMNS // 2) : at + FORCED_COLUMNS // 2] or course.sizes[:1]
+        chosen = [c for _, c in near]
+    else:
+        fitting = [g for g in course.good if g[1] <= need] or list(course.good[:1])
+        least = SMALLEST * max(price for _, price, _, _ in fitting)
+        large = [g for g in fitting if g[1] >= least or g[3]]
+        rated = sorted(large, key=lambda g: (-g[3], -g[2] / max(g[1], 1), g[0]))
+        chosen = [c for c, *_ in rated[: state.style.columns]]
+    if need < course.dearest:
+        chosen += _holding(state, group)
+    single = state.terrain.single[largest]
+    if not any(single >> c & 1 for c in chosen):
+        chosen.append(next(c for c in group.nets if single >> c & 1))
+    return list(dict.fromkeys(chosen))
 
 
-def _fill(state: _State, column: int, group: tuple[tuple[int, ...], int], first: tuple[int, Vector]) -> Bin:
-    """Fill with the group's own demands, then its gaps with others that may run there."""
-    problem = state.terrain.problem
-    members, mask = group
-    head, total = first
-    filling = Filling.begin(problem, column, state.left, total)
-    filling.put(head)
-    if not filling.taken:
-        return Bin(0, 0, problem.empty, ())
-    for key, numbers in ((mask, members), (-1, range(len(problem.demands)))):
-        filling.fill(state.listed(column, key, numbers))
-    return filling.done()
+def _holding(state: _State, group: Group) -> list[int]:
+    """The cheapest column that holds all that is left of a group, when there is one."""
+    demands = state.terrain.ground.problem.demands
+    dims = range(len(demands[0].amounts))
+    used = tuple(sum(demands[n].amounts[d] * state.left[n] for n in group.asked) for d in dims)
+    mask = state.terrain.ground.problem.space.fits(used)
+    return [c for c in group.nets if mask >> c & 1][:1]
 
 
 def _value(amounts: Sequence[int], prices: Sequence[float]) -> float:
-    return sum(amount * price for amount, price in zip(amounts, prices, strict=True))
+    return float(sum(map(mul, amounts, prices)))

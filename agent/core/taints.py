@@ -1,6 +1,6 @@
 """Taints and tolerations (kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration).
 
-NoSchedule and NoExecute keep a pod off a node; PreferNoSchedule is a wish, and is not honoured here.
+NoSchedule and NoExecute keep a pod off a node; PreferNoSchedule is a wish, which is minded until nothing else is left.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Final
 from agent.model import names
 from agent.model.kubernetes import NodeClaim, Taint, Toleration
 
-_SOFT: Final = "PreferNoSchedule"
+SOFT: Final = "PreferNoSchedule"
 _EPHEMERAL: Final = frozenset(
     {
         ("node.kubernetes.io/not-ready", "NoSchedule"),
@@ -45,10 +45,11 @@ def tolerates(tolerations: Iterable[Toleration], taints: Iterable[Taint]) -> boo
     return untolerated(tolerations, taints) is None
 
 
-def untolerated(tolerations: Iterable[Toleration], taints: Iterable[Taint]) -> Taint | None:
-    """The first taint that keeps the pod away; None: it may run there."""
+def untolerated(tolerations: Iterable[Toleration], taints: Iterable[Taint], *, soft: bool = False) -> Taint | None:
+    """The first taint that keeps the pod away; None: it may run there. With ``soft``, PreferNoSchedule does so too."""
     kept = tuple(tolerations)
-    return next((t for t in taints if t.effect != _SOFT and not any(_matches(k, t) for k in kept)), None)
+    found = (t for t in taints if (soft or t.effect != SOFT) and not any(_matches(k, t) for k in kept))
+    return next(found, None)
 
 
 def is_ephemeral(taint: Taint) -> bool:

@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from agent.core.inputs import PackingInput
-from agent.core.requirements import Requirements, normalized, normalized_labels
+from agent.core.requirements import Requirements, normalized_labels
+from agent.core.shelf import Shelf
 from agent.model import names
 from agent.model.constraints import Requirement
-from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import DaemonSet, NodePool, Pod
 from agent.model.reasons import Reason
 from agent.model.resources import Resources
@@ -26,20 +26,21 @@ class Template(msgspec.Struct, frozen=True):
     pool: NodePool
     base: Requirements
     labels: dict[str, str]
-    types: tuple[InstanceType, ...]
-    """All of the class, by name; not all satisfy ``base``."""
-    mentioned: frozenset[str]
-    """Labels that some type of the class has, so that the instance decides them."""
+    shelf: Shelf
+    """What its class's types are offered as; not all satisfy ``base``."""
 
 
-def template(pool: NodePool, types: tuple[InstanceType, ...]) -> Template:
+def template(pool: NodePool, shelf: Shelf) -> Template:
     """Requirements of the pool, its labels and those that every node gets (Karpenter's rule 6.4)."""
-    labels = normalized_labels(pool.labels) | {names.NODEPOOL: str(pool.name), names.NODECLASS: str(pool.node_class)}
+    labels = pool_labels(pool)
     every = Requirements.from_labels(labels | {names.REGISTERED: "true", names.INITIALIZED: "true"})
     host = Requirements.of([Requirement(names.HOSTNAME, "In", (UNNAMED,))])
-    ordered = tuple(sorted(types, key=lambda t: t.name))
-    mentioned = frozenset(normalized(entry.key) for kind in types for entry in kind.requirements)
-    return Template(pool, Requirements.of(pool.requirements) & every & host, labels, ordered, mentioned)
+    return Template(pool, Requirements.of(pool.requirements) & every & host, labels, shelf)
+
+
+def pool_labels(pool: NodePool) -> dict[str, str]:
+    """Labels that every node of the pool has: those of its template, its name and its class."""
+    return normalized_labels(pool.labels) | {names.NODEPOOL: str(pool.name), names.NODECLASS: str(pool.node_class)}
 
 
 def by_weight(pools: tuple[NodePool, ...]) -> tuple[tuple[NodePool, ...], ...]:
@@ -49,14 +50,20 @@ def by_weight(pools: tuple[NodePool, ...]) -> tuple[tuple[NodePool, ...], ...]:
 
 
 def unusable(pool: NodePool, asked: PackingInput) -> Reason | None:
-    """Why nothing may be bought for this pool at present; None: it may be asked."""
+    """Why the pool buys nothing for pending pods at present; None: it may be asked."""
+    if pool.replicas is not None:
+        sentence = f"NodePool {pool.name} is static (spec.replicas): it keeps its nodes and buys none for pending pods"
+        return Reason("FailedScheduling", sentence)
+    return unready(pool, asked)
+
+
+def unready(pool: NodePool, asked: PackingInput) -> Reason | None:
+    """Why no node of the pool can be bought at present, whoever it would be for; None: it can."""
     name = f"NodePool {pool.name}"
     if pool.meta.deleted_at is not None:
         return Reason("NodePoolNotReady", f"{name} is being deleted")
     if pool.faults:
         return Reason("NodePoolNotReady", f"{name} has faults: {'; '.join(pool.faults)}")
-    if pool.replicas is not None:
-        return Reason("FailedScheduling", f"{name} is static (spec.replicas): it buys nothing for pending pods")
     base = Requirements.of(pool.requirements) & Requirements.from_labels(pool.labels)
     if base.conflict is not None:
         return Reason(

@@ -5,20 +5,68 @@ each resource a price such that no column holds more worth than it costs; what a
 is a lower bound of what any set of nodes for them costs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import mul
 from typing import Final
 
 _EPSILON: Final = 1e-9
 _MAX_PIVOTS: Final = 200
+_VIOLATED: Final = 1e-7
+"""By what share of its price a column may hold more worth than it costs, for want of precision."""
+
+Offers = Sequence[tuple[int, Sequence[int]]]
+"""Price and amounts of every column."""
 
 
-def worth(demand: Sequence[int], offers: Sequence[tuple[int, Sequence[int]]]) -> tuple[float, ...]:
-    """Price per unit of each resource, given what is demanded and (price, amounts) of every column.
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """Both sides of the optimum."""
 
-    Maximises demand . w under amounts . w <= price for each column, w >= 0, by the simplex method on a dictionary.
-    Resources that nothing demands are worth nothing.
+    prices: tuple[float, ...]
+    """Per unit of each resource."""
+    bought: dict[int, float]
+    """How much of which offer, by its number; offers of which nothing is bought are left out."""
+
+
+def worth(demand: Sequence[int], offers: Offers, near: Iterable[int] = ()) -> Worth:
+    """Maximise demand . w under amounts . w <= price for each offer, w >= 0.
+
+    Resources that nothing demands, or that no offer has, are worth nothing. Few offers bind at the optimum, so it is
+    sought among few, and the one that is violated most is added until none is.
+
+    Args:
+        demand: What is needed of each resource.
+        offers: What can be bought.
+        near: Offers that were bought for a similar demand, to begin with.
+
     """
-    active = [d for d, amount in enumerate(demand) if amount > 0]
+    active = [d for d, amount in enumerate(demand) if amount > 0 and any(amounts[d] for _, amounts in offers)]
+    chosen = list(near)
+    for d in active:
+        if not any(offers[i][1][d] for i in chosen):
+            chosen.append(_thriftiest(offers, d))
+    while True:
+        prices, bought = _optimum(demand, [offers[i] for i in chosen], active)
+        worst, at = 0.0, -1
+        for i, (price, amounts) in enumerate(offers):
+            over = sum(map(mul, amounts, prices)) - price
+            if over > _VIOLATED * price and over > worst * (price or 1):
+                worst, at = over / (price or 1), i
+        if at < 0 or at in chosen:
+            return Worth(tuple(prices), {chosen[i]: amount for i, amount in bought.items()})
+        chosen.append(at)
+
+
+def _thriftiest(offers: Offers, dimension: int) -> int:
+    return min(
+        (i for i, (_, amounts) in enumerate(offers) if amounts[dimension] > 0),
+        key=lambda i: (offers[i][0] / offers[i][1][dimension], i),
+    )
+
+
+def _optimum(demand: Sequence[int], offers: Offers, active: Sequence[int]) -> tuple[list[float], dict[int, float]]:
+    """By the simplex method on a dictionary."""
     # Scaled so that every variable is the worth of the whole demand of one resource.
     rows = [[amounts[d] / demand[d] for d in active] for _, amounts in offers]
     slack = [float(price) for price, _ in offers]
@@ -32,11 +80,12 @@ def worth(demand: Sequence[int], offers: Sequence[tuple[int, Sequence[int]]]) ->
         _pivot(rows, slack, gain, step)
         row, column = step
         inside[row], outside[column] = outside[column], inside[row]
-    found = [0.0] * len(demand)
+    prices = [0.0] * len(demand)
     for row, variable in enumerate(inside):
         if variable < len(active):
-            found[active[variable]] = max(0.0, slack[row]) / demand[active[variable]]
-    return tuple(found)
+            prices[active[variable]] = max(0.0, slack[row]) / demand[active[variable]]
+    bought = {v - len(active): -gain[c] for c, v in enumerate(outside) if v >= len(active) and gain[c] < -_EPSILON}
+    return prices, bought
 
 
 def _choose(

@@ -19,7 +19,7 @@ from agent.join.facts import JoinFacts
 from agent.join.userdata import RenderOptions, render
 from agent.kube.wire import conditions, with_condition
 from agent.manifests import NodeClassManifest, kubelet_settings
-from agent.manifests.disks import root_volume_bytes
+from agent.manifests.disks import root_volume_bytes, volumes
 from agent.model import names
 from agent.model.actions import Action, Target, WriteClassStatus
 from agent.model.ec2 import KubeletSettings, NodeClass
@@ -190,6 +190,7 @@ class Classes:
             tags=dict(spec.tags) if spec is not None else {},
             kubelet=kubelet_settings(self.kubelet, spec.kubelet) if spec is not None else self.kubelet,
             root_volume_bytes=root_volume_bytes(spec) if spec is not None else 0,
+            volumes=volumes(spec) if spec is not None else 1,
             hash=manifest.hash,
             hash_version=manifest.hash_version,
             conditions=resolved.conditions,

@@ -6,8 +6,9 @@ from agent.kube import paths, wire
 from agent.kube.approvals import CONFIG_MAP, approvals
 from agent.kube.cache import Kind
 from agent.kube.wire import WireFault
-from agent.manifests import NodeClassManifest, parse_node_class, parse_node_pool
+from agent.manifests import NodeClassManifest, parse_node_class, parse_node_overlay, parse_node_pool
 from agent.model.kubernetes import Meta, NodePool
+from agent.model.overlays import NodeOverlay
 
 POOLS, CLASSES = "nodepools", "ec2nodeclasses"
 
@@ -33,6 +34,10 @@ _token_decoder = msgspec.json.Decoder(_TokenSecret)
 
 def _node_pool(raw: bytes | msgspec.Raw) -> NodePool:
     return parse_node_pool(_object(raw))
+
+
+def _node_overlay(raw: bytes | msgspec.Raw) -> NodeOverlay:
+    return parse_node_overlay(_object(raw))
 
 
 def _node_class(raw: bytes | msgspec.Raw) -> NodeClassManifest:
@@ -61,9 +66,15 @@ def kinds(namespace: str) -> tuple[Kind, ...]:
         Kind("nodeclaims", paths.node_claims(), wire.node_claim),
         Kind(POOLS, paths.node_pools(), _node_pool),
         Kind(CLASSES, paths.node_classes(), _node_class),
+        Kind("nodeoverlays", paths.node_overlays(), _node_overlay),
         Kind("poddisruptionbudgets", paths.pdbs(), wire.pod_disruption_budget),
         Kind("daemonsets", paths.daemonsets(), wire.daemonset),
         Kind("volumeattachments", paths.volume_attachments(), wire.volume_attachment),
+        Kind("persistentvolumes", paths.volumes(), wire.volume),
+        Kind("persistentvolumeclaims", paths.volume_claims(), wire.volume_claim),
+        Kind("storageclasses", paths.storage_classes(), wire.storage_class),
+        Kind("csinodes", paths.csi_nodes(), wire.attach_limits),
+        Kind("namespaces", paths.namespaces(), wire.namespace),
         Kind("certificatesigningrequests", paths.csrs(), wire.certificate_request),
         Kind("tokens", paths.secrets("kube-system"), _token, ours),
         Kind("approvals", paths.config_maps(namespace), approvals, named),

@@ -17,6 +17,7 @@ import structlog
 from agent.core.decide import decide
 from agent.core.memory import absorb
 from agent.core.pods import is_pending
+from agent.core.shelf import Shelves
 from agent.daemon.act import Actor
 from agent.daemon.batch import BatchWindow
 from agent.daemon.machines import Machines
@@ -84,6 +85,8 @@ class Loop:
     """Random text for each cycle, from which new claims are named."""
     stopping: threading.Event = field(default_factory=threading.Event)
     memory: Memory = field(default_factory=Memory)
+    shelves: Shelves = field(default_factory=Shelves)
+    """What the last decision made of the instance types."""
     _lessons: list[Lesson] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -119,7 +122,7 @@ class Loop:
             self.publisher.waiting(str(reason))
             self.progress(str(reason))
             return timedelta(seconds=1)
-        plan = decide(snapshot)
+        plan = decide(snapshot, self.shelves)
         plan = msgspec.structs.replace(plan, actions=(*plan.actions, *self.upkeep(snapshot)))
         self.memory = plan.memory
         if snapshot.provision:

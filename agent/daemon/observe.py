@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent.core.overlays import overlaid
 from agent.daemon.classes import Classes
 from agent.daemon.machines import Machines
 from agent.daemon.market import Market
@@ -41,7 +42,8 @@ class Observer:
             NotYet: a cache has not synced or is stale; deciding from half a view would do harm.
         """
         self._check()
-        classes = self.classes.models()
+        classes, pools = self.classes.models(), self.cache.items("nodepools")
+        known = overlaid(self.market.instance_types(classes), pools, self.cache.items("nodeoverlays"))
         look = self.machines.view()
         return Snapshot(
             now=now,
@@ -52,14 +54,20 @@ class Observer:
             pods=self.cache.items("pods"),
             nodes=self.cache.items("nodes"),
             claims=self._claims(now),
-            pools=self.cache.items("nodepools"),
+            pools=pools,
             classes=classes,
-            instance_types=self.market.instance_types(classes),
+            instance_types=known.instance_types,
+            overlays=known.overlays,
             machines=look.machines,
             machines_at=look.at,
             pdbs=self.cache.items("poddisruptionbudgets"),
             daemonsets=self.cache.items("daemonsets"),
             attachments=self.cache.items("volumeattachments"),
+            volumes=self.cache.items("persistentvolumes"),
+            volume_claims=self.cache.items("persistentvolumeclaims"),
+            storage_classes=self.cache.items("storageclasses"),
+            attach_limits=self.cache.items("csinodes"),
+            namespaces={n.meta.name: n.meta.labels for n in self.cache.items("namespaces")},
             certificate_requests=self.cache.items("certificatesigningrequests"),
             token_ids=tuple(sorted(t.id for t in self.cache.items("tokens"))),
             busy=self.busy(),

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 REPEAT_AFTER = timedelta(minutes=2)
 SLOW_REPEAT_AFTER = timedelta(minutes=15)
 SLOW: Final[frozenset[ReasonCode]] = frozenset(
-    {"DisruptionBlocked", "Paused", "SweepBrake", "NodePoolNotReady", "NodeClassNotReady"}
+    {"DisruptionBlocked", "Paused", "SweepBrake", "NodePoolNotReady", "NodeClassNotReady", "NodeOverlayNotReady"}
 )
 """Reasons that stand for long; they are told every quarter of an hour."""
 LONGEST_QUEUE = 500
@@ -37,6 +37,7 @@ API_VERSIONS = {
     "Node": "v1",
     "Namespace": "v1",
     "NodePool": f"{names.KARPENTER_GROUP}/v1",
+    "NodeOverlay": f"{names.KARPENTER_GROUP}/v1alpha1",
     "NodeClaim": f"{names.KARPENTER_GROUP}/v1",
     "EC2NodeClass": f"{names.AWS_GROUP}/v1",
     "CertificateSigningRequest": "certificates.k8s.io/v1",
@@ -80,21 +81,25 @@ class EventRecorder:
 
     def publish(  # noqa: PLR0913 - the object of an Event has five parts
         self, kind: str, name: str, reason: Reason, *, namespace: str = "", uid: str = "", warning: bool = True
-    ) -> None:
-        """Tell of ``reason`` on an object, unless it was told lately. Never raises and never waits."""
+    ) -> bool:
+        """Tell of ``reason`` on an object, unless it was told lately. Never raises and never waits.
+
+        False: it was dropped, because too many came at once; whoever still wants it told says it again later.
+        """
         key = (kind, f"{namespace}/{name}", reason.code, reason.message)
         now = self._clock()
         with self._lock:
             last = self._told.get(key)
             if last is not None and now - last < (SLOW_REPEAT_AFTER if reason.code in SLOW else REPEAT_AFTER):
-                return
+                return True
             if self._queue.qsize() >= LONGEST_QUEUE or not self._paced(now):
                 self.lost += 1
-                return
+                return False
             self._told[key] = now
             if len(self._told) > 10 * BURST:
                 self._told = {k: t for k, t in self._told.items() if now - t < SLOW_REPEAT_AFTER}
         self._queue.put(_Event(kind, name, namespace, uid, reason, warning))
+        return True
 
     def _paced(self, now: datetime) -> bool:
         """A token bucket: a storm of events would delay what they tell of."""

@@ -14,9 +14,14 @@ _READ: Final = (
     ("v1", "Pod", paths.pods()),
     ("apps/v1", "DaemonSet", paths.daemonsets()),
     ("policy/v1", "PodDisruptionBudget", paths.pdbs()),
+    ("v1", "PersistentVolume", paths.volumes()),
+    ("v1", "PersistentVolumeClaim", paths.volume_claims()),
+    ("storage.k8s.io/v1", "StorageClass", paths.storage_classes()),
+    ("storage.k8s.io/v1", "CSINode", paths.csi_nodes()),
     ("storage.k8s.io/v1", "VolumeAttachment", paths.volume_attachments()),
     ("karpenter.sh/v1", "NodePool", paths.node_pools()),
     ("karpenter.sh/v1", "NodeClaim", paths.node_claims()),
+    ("karpenter.sh/v1alpha1", "NodeOverlay", paths.node_overlays()),
     ("karpenter.k8s.aws/v1", "EC2NodeClass", paths.node_classes()),
 )
 """apiVersion, kind and collection of everything that a plan is made from."""

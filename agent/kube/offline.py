@@ -13,11 +13,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from agent.kube import wire
+from agent.kube.filled import as_pod, inside_namespace, is_undecided, prioritized
 from agent.kube.linked import linked
 from agent.kube.timestamps import newest
 from agent.kube.wire import WireFault
 from agent.kube.workloads import (
-    DEFAULT_NAMESPACE,
     WORKLOADS,
     Workload,
     expanded,
@@ -25,37 +25,35 @@ from agent.kube.workloads import (
     labels_by_namespace,
     workload,
 )
-from agent.manifests import Document, NodeClassManifest, kubelet_settings, parse_node_class, parse_node_pool
-from agent.manifests.disks import root_volume_bytes
+from agent.manifests import (
+    Document,
+    NodeClassManifest,
+    kubelet_settings,
+    parse_node_class,
+    parse_node_overlay,
+    parse_node_pool,
+)
+from agent.manifests.disks import root_volume_bytes, volumes
 from agent.manifests.faults import Fault, Note
 from agent.model.ec2 import KubeletSettings, NodeClass, Subnet
 from agent.model.kubernetes import (
     Condition,
     DaemonSet,
-    Meta,
+    Namespace,
     Node,
     NodeClaim,
     NodePool,
     Pod,
     PodDisruptionBudget,
+    PriorityClass,
     VolumeAttachment,
 )
 from agent.model.names import Zone
+from agent.model.overlays import NodeOverlay
+from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 
-_UNUSED: Final = frozenset(
-    {
-        ("", "Namespace"),
-        ("", "PersistentVolume"),
-        ("", "PersistentVolumeClaim"),
-        ("storage.k8s.io", "StorageClass"),
-        ("storage.k8s.io", "CSINode"),
-        ("scheduling.k8s.io", "PriorityClass"),
-    }
-)
-"""Belong in such a file, and change no decision of this version: pods that mount claims are refused as such."""
 _FOREIGN: Final = "a plan does not read this kind"
 _WHY: Final = {
-    "NodeOverlay": "this version reads no overlays; prices and capacities are those of the catalogue",
     "InstanceTypeCatalog": "a catalogue is given with --catalog",
 }
 
@@ -72,9 +70,15 @@ class Objects(msgspec.Struct, frozen=True):
     claims: tuple[NodeClaim, ...] = ()
     pools: tuple[NodePool, ...] = ()
     classes: tuple[NodeClass, ...] = ()
+    overlays: tuple[NodeOverlay, ...] = ()
     pdbs: tuple[PodDisruptionBudget, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     attachments: tuple[VolumeAttachment, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    volume_claims: tuple[VolumeClaim, ...] = ()
+    storage_classes: tuple[StorageClass, ...] = ()
+    attach_limits: tuple[AttachLimits, ...] = ()
+    namespaces: dict[str, dict[str, str]] = {}
     newest: datetime | None = None
     """The latest moment that the objects tell of."""
     faults: tuple[Fault, ...] = ()
@@ -90,14 +94,20 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
     reading.expand()
     nodes, claims = linked(reading.all_of(Node), reading.all_of(NodeClaim))
     return Objects(
-        pods=reading.all_of(Pod),
+        pods=tuple(prioritized(reading.all_of(Pod), reading.all_of(PriorityClass))),
         nodes=nodes,
         claims=claims,
         pools=reading.all_of(NodePool),
         classes=reading.all_of(NodeClass),
+        overlays=reading.all_of(NodeOverlay),
         pdbs=reading.all_of(PodDisruptionBudget),
         daemonsets=reading.all_of(DaemonSet),
         attachments=reading.all_of(VolumeAttachment),
+        volumes=reading.all_of(Volume),
+        volume_claims=reading.all_of(VolumeClaim),
+        storage_classes=reading.all_of(StorageClass),
+        attach_limits=reading.all_of(AttachLimits),
+        namespaces={n.meta.name: n.meta.labels for n in reading.all_of(Namespace)},
         newest=newest(d.obj for d in listed),
         faults=tuple(reading.faults),
         notes=(*reading.notes, *reading.passed_over()),
@@ -123,6 +133,7 @@ def node_class(obj: Mapping[str, Any]) -> NodeClass:
         images=manifest.pinned,
         kubelet=kubelet_settings(KubeletSettings(), spec.kubelet) if spec is not None else KubeletSettings(),
         root_volume_bytes=root_volume_bytes(spec) if spec is not None else 0,
+        volumes=volumes(spec) if spec is not None else 1,
         hash=manifest.hash,
         hash_version=manifest.hash_version,
         conditions=manifest.conditions or (Condition("Ready", "True", "Assumed"),),
@@ -145,19 +156,50 @@ def _subnets(manifest: NodeClassManifest) -> tuple[Subnet, ...]:
     return tuple(Subnet(s.id, Zone(s.zone)) for s in written if s.zone)
 
 
-Value = Pod | Node | NodeClaim | NodePool | NodeClass | PodDisruptionBudget | DaemonSet | VolumeAttachment
+Value = (
+    Pod
+    | Node
+    | NodeClaim
+    | NodePool
+    | NodeClass
+    | NodeOverlay
+    | PodDisruptionBudget
+    | DaemonSet
+    | VolumeAttachment
+    | Volume
+    | VolumeClaim
+    | StorageClass
+    | AttachLimits
+    | Namespace
+    | PriorityClass
+)
 
 READERS: Final[Mapping[tuple[str, str], Callable[[Document, bytes], Value]]] = {
-    ("", "Pod"): lambda document, raw: _pod(raw, pending=_is_undecided(document.obj)),
+    ("", "Pod"): lambda document, raw: as_pod(raw, pending=is_undecided(document.obj)),
     ("", "Node"): lambda _, raw: wire.node(raw),
     ("karpenter.sh", "NodeClaim"): lambda _, raw: wire.node_claim(raw),
     ("karpenter.sh", "NodePool"): lambda document, _: parse_node_pool(document.obj, given_hash=True),
     ("karpenter.k8s.aws", "EC2NodeClass"): lambda document, _: node_class(document.obj),
-    ("policy", "PodDisruptionBudget"): lambda _, raw: _inside(wire.pod_disruption_budget(raw)),
-    ("apps", "DaemonSet"): lambda _, raw: _inside(wire.daemonset(raw)),
+    ("karpenter.sh", "NodeOverlay"): lambda document, _: parse_node_overlay(document.obj),
+    ("policy", "PodDisruptionBudget"): lambda _, raw: wire.pod_disruption_budget(raw),
+    ("apps", "DaemonSet"): lambda _, raw: wire.daemonset(raw),
     ("storage.k8s.io", "VolumeAttachment"): lambda _, raw: wire.volume_attachment(raw),
+    ("", "PersistentVolume"): lambda _, raw: wire.volume(raw),
+    ("", "PersistentVolumeClaim"): lambda _, raw: wire.volume_claim(raw),
+    ("storage.k8s.io", "StorageClass"): lambda _, raw: wire.storage_class(raw),
+    ("storage.k8s.io", "CSINode"): lambda _, raw: wire.attach_limits(raw),
+    ("", "Namespace"): lambda _, raw: wire.namespace(raw),
+    ("scheduling.k8s.io", "PriorityClass"): lambda _, raw: wire.priority_class(raw),
 }
 """API group and kind to what reads an object of it. Each raises ``WireFault``."""
+_NAMESPACED: Final = frozenset(
+    {
+        ("", "Pod"),
+        ("", "PersistentVolumeClaim"),
+        ("policy", "PodDisruptionBudget"),
+        ("apps", "DaemonSet"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -181,10 +223,11 @@ class _Reading:
         kind = (document.group, document.kind)
         try:
             if kind in READERS:
-                self._keep(document, READERS[kind](document, encoded(document.obj)))
+                obj = inside_namespace(document.obj) if kind in _NAMESPACED else document.obj
+                self._keep(document, READERS[kind](document, encoded(obj)))
             elif kind in WORKLOADS:
                 self._workloads.append((document, workload(encoded(document.obj))))
-            elif kind not in _UNUSED and document.obj.get("kind"):
+            elif document.obj.get("kind"):
                 self._ignored[document.source, document.kind] += 1
         except WireFault as error:
             self._fault(document, error)
@@ -201,7 +244,7 @@ class _Reading:
                 continue
             try:
                 for obj in expanded(document, found):
-                    self._keep(document, _pod(encoded(obj), pending=True))
+                    self._keep(document, as_pod(encoded(obj), pending=is_undecided(obj)))
             except WireFault as error:
                 self._fault(document, error, inside="spec.template.")
 
@@ -242,11 +285,6 @@ class _Reading:
         self.faults.append(Fault(document.source, document.kind, document.name, inside + place, sentence))
 
 
-def _pod(raw: bytes, *, pending: bool) -> Pod:
-    found = _inside(wire.pod(raw))
-    return msgspec.structs.replace(found, unschedulable=True) if pending and found.node_name is None else found
-
-
 def _moments(value: Value) -> Iterator[datetime]:
     """Every time that a decision may compare with now, each once."""
     times = {value.meta.created_at, value.meta.deleted_at}
@@ -255,21 +293,3 @@ def _moments(value: Value) -> Iterator[datetime]:
     elif isinstance(value, Pod):
         times.add(value.started_at)
     yield from sorted((t for t in times if t is not None), key=datetime.isoformat)
-
-
-def _is_undecided(obj: Mapping[str, Any]) -> bool:
-    """Whether no scheduler has said anything of the pod: a person wrote it, and it counts as pending."""
-    status = obj.get("status")
-    conditions = status.get("conditions") if isinstance(status, Mapping) else None
-    return not any(isinstance(c, Mapping) and c.get("type") == "PodScheduled" for c in conditions or ())
-
-
-N = TypeVar("N", Pod, PodDisruptionBudget, DaemonSet)
-
-
-def _inside(value: N) -> N:
-    """The object in its namespace; one that names none is in the default one."""
-    if value.meta.namespace:
-        return value
-    meta: Meta = msgspec.structs.replace(value.meta, namespace=DEFAULT_NAMESPACE)
-    return msgspec.structs.replace(value, meta=meta)

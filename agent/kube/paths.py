@@ -23,7 +23,7 @@ def nodes(name: str | None = None) -> str:
 
 
 def namespaces(name: str | None = None) -> str:
-    """Namespaces; the UID of kube-system is the cluster's identity."""
+    """Namespaces: their labels, and the UID of kube-system, which is the cluster's identity."""
     return _path("v1", "namespaces", None, name)
 
 
@@ -62,6 +62,11 @@ def node_classes(name: str | None = None) -> str:
     return _path(f"{AWS_GROUP}/v1", "ec2nodeclasses", None, name)
 
 
+def node_overlays(name: str | None = None) -> str:
+    """``karpenter.sh/v1alpha1`` NodeOverlays."""
+    return _path(f"{KARPENTER_GROUP}/v1alpha1", "nodeoverlays", None, name)
+
+
 def leases(namespace: str | None = None, name: str | None = None) -> str:
     """``coordination.k8s.io/v1`` Leases."""
     return _path("coordination.k8s.io/v1", "leases", namespace, name)
@@ -95,6 +100,26 @@ def daemonsets(namespace: str | None = None, name: str | None = None) -> str:
 def volume_attachments(name: str | None = None) -> str:
     """``storage.k8s.io/v1`` VolumeAttachments."""
     return _path("storage.k8s.io/v1", "volumeattachments", None, name)
+
+
+def volumes(name: str | None = None) -> str:
+    """PersistentVolumes."""
+    return _path("v1", "persistentvolumes", None, name)
+
+
+def volume_claims(namespace: str | None = None, name: str | None = None) -> str:
+    """PersistentVolumeClaims."""
+    return _path("v1", "persistentvolumeclaims", namespace, name)
+
+
+def storage_classes(name: str | None = None) -> str:
+    """``storage.k8s.io/v1`` StorageClasses."""
+    return _path("storage.k8s.io/v1", "storageclasses", None, name)
+
+
+def csi_nodes(name: str | None = None) -> str:
+    """``storage.k8s.io/v1`` CSINodes."""
+    return _path("storage.k8s.io/v1", "csinodes", None, name)
 
 
 def crds(name: str | None = None) -> str:

@@ -55,7 +55,14 @@ def cluster_rules() -> tuple[Rule, ...]:
         Rule("policy", ("poddisruptionbudgets",), _READ, "to disrupt no node whose pods may not be evicted"),
         Rule("apps", ("daemonsets",), _READ, "to count what a new node carries before any other pod"),
         Rule("storage.k8s.io", ("volumeattachments",), _READ, "to terminate no instance that still holds a volume"),
-        Rule("", ("namespaces",), ("get",), "its UID is the cluster's identity in EC2 tags", names=("kube-system",)),
+        Rule(
+            "", ("persistentvolumes", "persistentvolumeclaims"), _READ, "to see in which zones a pod's volumes can be"
+        ),
+        Rule("storage.k8s.io", ("storageclasses",), _READ, "to see where a volume that is not made yet may be made"),
+        Rule("storage.k8s.io", ("csinodes",), _READ, "to see how many volumes each node attaches"),
+        Rule(
+            "", ("namespaces",), _READ, "labels that affinity selects by; kube-system's UID is the cluster's identity"
+        ),
         Rule("", ("nodes",), ("patch", "delete"), "taints and labels of its own nodes; removal after termination"),
         Rule("", ("pods/eviction",), ("create",), "draining goes by the Eviction API, which honours budgets"),
         Rule("", ("pods",), ("delete",), "only past a node's terminationGracePeriod or its instance's end"),
@@ -64,6 +71,7 @@ def cluster_rules() -> tuple[Rule, ...]:
         Rule(own, ("nodeclaims/status",), ("get", "update", "patch"), "how far each purchase got"),
         Rule(own, ("nodepools",), (*_READ, "patch"), "what may be bought; protected mode is an annotation"),
         Rule(own, ("nodepools/status",), ("get", "update", "patch"), "conditions, node count, resources in use"),
+        Rule(own, ("nodeoverlays",), _READ, "prices and capacities that an operator corrects"),
         Rule(aws, ("ec2nodeclasses",), (*_READ, "patch"), "how instances are launched; its finalizer"),
         Rule(aws, ("ec2nodeclasses/status",), ("get", "update", "patch"), "conditions and the pinned images"),
         Rule(

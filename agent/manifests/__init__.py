@@ -1,8 +1,9 @@
-"""What people write: NodePool, EC2NodeClass, NodeClaim. One source for validation, CRDs and reference pages."""
+"""What people write, and one source for its validation, the CRDs and the reference pages."""
 
 from agent.manifests.documents import Checked, Document, Documents, check_documents, load_documents
 from agent.manifests.hashes import HASH_VERSION
 from agent.manifests.nodeclass import EC2NodeClassSpec
+from agent.manifests.nodeoverlay import parse_node_overlay
 from agent.manifests.parsing import NodeClassManifest, kubelet_settings, meta_of, parse_node_class, parse_node_pool
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "load_documents",
     "meta_of",
     "parse_node_class",
+    "parse_node_overlay",
     "parse_node_pool",
 ]

@@ -1,9 +1,14 @@
-"""Which of a class's disks kubelet's root directory lies on."""
+"""A class's disks: which of them kubelet's root directory lies on, and how many there are."""
 
 from agent.core.quantity import QuantityError, parse_amount
 from agent.manifests.nodeclass import EC2NodeClassSpec
 
 ROOT_DEVICES = frozenset({"/dev/sda1", "/dev/xvda"})
+
+
+def volumes(spec: EC2NodeClassSpec) -> int:
+    """How many EBS volumes an instance of the class has from the start; at least the image's own."""
+    return max(1, sum(m.ebs is not None for m in spec.block_device_mappings))
 
 
 def root_volume_bytes(spec: EC2NodeClassSpec) -> int:

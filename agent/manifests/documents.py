@@ -9,6 +9,7 @@ from agent.manifests.examine import read
 from agent.manifests.faults import Fault, Note, path_text, similar, text_of
 from agent.manifests.nodeclaim import NodeClaimManifest
 from agent.manifests.nodeclass import EC2NodeClassManifest
+from agent.manifests.nodeoverlay import NodeOverlayManifest
 from agent.manifests.nodepool import NodePoolManifest
 from agent.manifests.notes import class_notes, pool_notes
 from agent.manifests.text import TextError, parsed
@@ -18,10 +19,11 @@ KINDS: Final[dict[tuple[str, str], type[Written]]] = {
     ("karpenter.sh", "NodePool"): NodePoolManifest,
     ("karpenter.sh", "NodeClaim"): NodeClaimManifest,
     ("karpenter.k8s.aws", "EC2NodeClass"): EC2NodeClassManifest,
+    ("karpenter.sh", "NodeOverlay"): NodeOverlayManifest,
 }
 """API group and kind to the model that reads it."""
 _GROUPS: Final = {kind: group for group, kind in KINDS}
-_UNREAD: Final = frozenset({"NodeOverlay", "CapacityBuffer"})
+_UNREAD: Final = frozenset({"CapacityBuffer"})
 """Kinds of Karpenter's that this version has no model of."""
 
 
@@ -73,7 +75,7 @@ def load_documents(text: str, source: str) -> Documents:
 
 
 def check_documents(documents: tuple[Document, ...]) -> Checked:
-    """Every fault and note on NodePools, NodeClaims and EC2NodeClasses; other kinds are left alone."""
+    """Every fault and note on objects that people write for Joinery; other kinds are left alone."""
     faults: list[Fault] = []
     notes: list[Note] = []
     for document in documents:
@@ -97,7 +99,8 @@ def _kind_faults(document: Document) -> Iterator[tuple[str, str]]:
             return
     if document.kind in _GROUPS:
         if document.group in {group for group, _ in KINDS} or not document.group:
-            yield "apiVersion", f"{document.kind} belongs to {_GROUPS[document.kind]}/v1"
+            version = "v1alpha1" if document.kind == "NodeOverlay" else "v1"
+            yield "apiVersion", f"{document.kind} belongs to {_GROUPS[document.kind]}/{version}"
     elif document.group in _GROUPS.values() and document.kind not in _UNREAD:
         meant = similar(document.kind, _GROUPS)
         yield "kind", f'unknown kind "{document.kind}"' + (f" (did you mean {meant}?)" if meant else "")

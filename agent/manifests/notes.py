@@ -48,9 +48,7 @@ def pool_notes(spec: NodePoolSpec) -> tuple[str, ...]:
         for number, requirement in enumerate(spec.template.spec.requirements)
         if (note := _requirement_note(requirement, f"spec.template.spec.requirements[{number}].values"))
     ]
-    if spec.replicas is not None:
-        notes.append("spec.replicas: static pools are not kept up yet; the pool buys nothing")
-    if spec.disruption.consolidation_policy != "WhenEmpty":
+    if spec.replicas is None and spec.disruption.consolidation_policy != "WhenEmpty":
         notes.append(
             f"spec.disruption.consolidationPolicy: of {spec.disruption.consolidation_policy} this version carries out "
             "the removal of empty nodes"

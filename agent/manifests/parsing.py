@@ -73,7 +73,7 @@ def parse_node_pool(obj: Mapping[str, Any], *, given_hash: bool = False) -> Node
     from; without, it is made anew, so that a pool that was changed a moment ago is seen to have changed.
     """
     examined = read(NodePoolManifest, obj)
-    faults = _lines(examined.faults)
+    faults = fault_lines(examined.faults)
     meta = meta_of(obj)
     if examined.value is None:
         return NodePool(meta=meta, node_class=ClassName(""), faults=faults or ("it cannot be read",))
@@ -128,7 +128,7 @@ def _pool(meta: Meta, spec: NodePoolSpec) -> NodePool:
 def parse_node_class(obj: Mapping[str, Any], *, given_hash: bool = False) -> NodeClassManifest:
     """An EC2NodeClass; one with faults keeps what can be read. ``given_hash`` as in ``parse_node_pool``."""
     examined = read(EC2NodeClassManifest, obj)
-    faults = _lines(examined.faults)
+    faults = fault_lines(examined.faults)
     meta = meta_of(obj)
     raw = obj.get("status")
     status: dict[str, Any] = dict(raw) if isinstance(raw, Mapping) else {}
@@ -162,7 +162,8 @@ def kubelet_settings(cluster: KubeletSettings, kubelet: Mapping[str, Any]) -> Ku
     )
 
 
-def _lines(faults: tuple[tuple[Place, str], ...]) -> tuple[str, ...]:
+def fault_lines(faults: tuple[tuple[Place, str], ...]) -> tuple[str, ...]:
+    """Each fault as one sentence with its place in front."""
     return tuple(f"{path_text(place)}: {text}" if place else text for place, text in faults)
 
 

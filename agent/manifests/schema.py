@@ -10,6 +10,7 @@ import msgspec
 
 from agent.manifests.nodeclaim import NodeClaimManifest
 from agent.manifests.nodeclass import EC2NodeClassManifest
+from agent.manifests.nodeoverlay import NodeOverlayManifest
 from agent.manifests.nodepool import NodePoolManifest
 from agent.manifests.written import Written
 
@@ -27,6 +28,7 @@ class Crd(msgspec.Struct, frozen=True):
     """(name, type, JSON path, priority); priority 1 shows with -o wide."""
     short_names: tuple[str, ...] = ()
     scale: bool = False
+    version: str = "v1"
 
     @property
     def file(self) -> str:
@@ -81,6 +83,15 @@ CRDS: Final = (
         (_READY, _AGE, ("Role", "string", ".spec.role", 1)),
         short_names=("ec2nc", "ec2ncs"),
     ),
+    Crd(
+        "karpenter.sh",
+        "NodeOverlay",
+        "nodeoverlays",
+        NodeOverlayManifest,
+        (_AGE, ("Weight", "integer", ".spec.weight", 0)),
+        short_names=("overlays",),
+        version="v1alpha1",
+    ),
 )
 
 
@@ -101,7 +112,7 @@ def crd(spec: Crd) -> Schema:
         for name, kind, path, priority in spec.columns
     ]
     version = {
-        "name": "v1",
+        "name": spec.version,
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": root},

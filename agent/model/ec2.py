@@ -35,11 +35,17 @@ class InstanceType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     requirements: tuple[Requirement, ...] = ()
     """Labels its nodes can have. A key that is not mentioned is absent on its nodes, unless the pool sets it."""
     offerings: tuple[Offering, ...] = ()
+    ebs_attachments: int | None = None
+    """EBS volumes of pods that a node of it attaches. None: not known."""
+    overlaid: tuple[str, ...] = ()
+    """Annotations that say what NodeOverlays changed of it."""
 
     @property
     def allocatable(self) -> Resources:
-        """Capacity less overhead: what pods can have."""
-        return self.capacity - self.overhead
+        """Capacity less overhead: what pods can have. Huge pages are set aside of the memory (rule 9.3)."""
+        free = self.capacity - self.overhead
+        pages = sum(amount for name, amount in self.capacity.extended if name.startswith("hugepages-"))
+        return msgspec.structs.replace(free, memory_bytes=max(0, free.memory_bytes - pages)) if pages else free
 
 
 class InstanceTypeFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -60,6 +66,8 @@ class InstanceTypeFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tru
     max_interfaces: int = 0
     ipv4_per_interface: int = 0
     bare_metal: bool = False
+    ebs_attachments: int | None = None
+    """EBS volumes that an instance with one network interface attaches, its own disks included. None: not known."""
 
 
 class Subnet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -108,6 +116,8 @@ class NodeClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     kubelet: KubeletSettings = KubeletSettings()
     root_volume_bytes: int = 0
     """Size of the disk that holds kubelet's root directory; 0 when the class does not say."""
+    volumes: int = 1
+    """EBS volumes that its instances have from the start."""
     hash: str = ""
     hash_version: str = ""
     conditions: tuple[Condition, ...] = ()

@@ -82,11 +82,14 @@ class Pod(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     preferred_anti_affinity: tuple[PodAffinityTerm, ...] = ()
     spread: tuple[TopologySpread, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
+    volume_terms: tuple[tuple[Requirement, ...], ...] = ()
+    """Where its volumes can be attached: alternatives, worked out of its claims by ``agent.core.volumes``, not read.
+
+    Empty: anywhere. They decide where the pod can run, and nothing else: they are no affinity of the pod (rule 10.19).
+    """
     tolerations: tuple[Toleration, ...] = ()
     unsupported: tuple[str, ...] = ()
     """Hard constraints that the engine does not know, by their field path; such a pod is refused, never misplaced."""
-    preferences: tuple[str, ...] = ()
-    """Soft constraints that are not honoured, by their field path."""
     priority: int = 0
     priority_class: str = ""
     termination_grace_seconds: int | None = None
@@ -233,6 +236,8 @@ class PodDisruptionBudget(msgspec.Struct, frozen=True, gc=False, omit_defaults=T
     selector: tuple[Requirement, ...] | None = None
     disruptions_allowed: int = 0
     always_allow_unhealthy: bool = False
+    blocks: bool = False
+    """It lets no pod go, ever: maxUnavailable 0 or 0 %, or minAvailable 100 %."""
 
 
 class DaemonSet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -240,6 +245,21 @@ class DaemonSet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     meta: Meta
     template: Pod
+
+
+class Namespace(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A namespace, for its labels."""
+
+    meta: Meta
+
+
+class PriorityClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A PriorityClass; the API server writes its value into pods, so that only files need it."""
+
+    meta: Meta
+    value: int = 0
+    is_default: bool = False
+    """``globalDefault``."""
 
 
 class VolumeAttachment(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -17,6 +17,7 @@ from agent.model.kubernetes import (
     VolumeAttachment,
 )
 from agent.model.names import ClaimUid, ClassName, InstanceId, PodKey, PoolName
+from agent.model.overlays import NodeOverlay
 from agent.model.reasons import Blocked, Reason, Refusal
 from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 
@@ -134,6 +135,8 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     classes: tuple[NodeClass, ...] = ()
     instance_types: dict[ClassName, tuple[InstanceType, ...]] = {}
     """Per class, because its kubelet settings, disks, subnets and images decide what a type is worth."""
+    overlays: tuple[NodeOverlay, ...] = ()
+    """Already applied to ``instance_types``; here for their faults and conflicts."""
     machines: tuple[Machine, ...] | None = ()
     """Instances with the cluster's tag, ours and Terraform's. None: EC2 could not be read."""
     machines_at: datetime | None = None
@@ -166,11 +169,12 @@ class Placement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Price(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Nano-dollars per hour of the nodes that have a claim; ``lower_bound`` is None until one is proven."""
+    """Nano-dollars per hour of the nodes that have a claim."""
 
     before: int = 0
     after: int = 0
     lower_bound: int | None = None
+    """What the nodes that are kept, and any new ones for the pods that get new ones, cost at least; proven."""
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -40,6 +40,7 @@ ReasonCode = Literal[
     "LaunchRate",
     "ProtectedMode",
     "NodePoolNotReady",
+    "NodeOverlayNotReady",
     "Paused",
     "DisruptionBlocked",
     "SweepBrake",

@@ -50,7 +50,16 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     def amount(self, name: str) -> int:
         """The amount of one resource, 0 when it is not there."""
-        return dict(self.items()).get(name, 0)
+        match name:
+            case "cpu":
+                return self.cpu_milli
+            case "memory":
+                return self.memory_bytes
+            case "pods":
+                return self.pods
+            case "ephemeral-storage":
+                return self.ephemeral_storage_bytes
+        return dict(self.extended).get(name, 0)
 
     def __add__(self, other: "Resources") -> "Resources":
         """Sum, resource by resource."""
@@ -59,6 +68,16 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def __sub__(self, other: "Resources") -> "Resources":
         """Difference, resource by resource; may be negative."""
         return self._combined(other, -1)
+
+    def __mul__(self, count: int) -> "Resources":
+        """So many times as much."""
+        return Resources(
+            self.cpu_milli * count,
+            self.memory_bytes * count,
+            self.pods * count,
+            self.ephemeral_storage_bytes * count,
+            tuple((name, amount * count) for name, amount in self.extended) if count else (),
+        )
 
     def _combined(self, other: "Resources", sign: int) -> "Resources":
         extended = self.extended
@@ -84,6 +103,14 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             or 0 < self.ephemeral_storage_bytes > room.ephemeral_storage_bytes
             or (self.extended and any(0 < a > room.amount(n) for n, a in self.extended))
         )
+
+    def times_in(self, room: "Resources", limit: int) -> int:
+        """How often it fits, at most ``limit``."""
+        if limit == 1:
+            return int(self.fits_in(room))
+        amounts = dict(room.items())
+        often = (amounts.get(name, 0) // amount for name, amount in self.items() if amount > 0)
+        return max(min(limit, *often), 0)
 
     def largest(self, other: "Resources") -> "Resources":
         """Element-wise maximum, as Kubernetes combines init containers with the others."""

@@ -27,6 +27,8 @@ class VolumeClaim(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The name of the PersistentVolume that it is bound to; empty while it is not bound."""
     storage_class: str | None = None
     """None: the cluster's default class; empty: none."""
+    single_pod: bool = False
+    """Access mode ReadWriteOncePod: only one pod may use it at a time."""
 
 
 class StorageClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -44,5 +46,6 @@ class StorageClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class AttachLimits(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A node's CSINode: how many volumes of each driver it takes; a driver without a number takes any."""
 
+    meta: Meta
     node_name: NodeName
     limits: dict[str, int] = {}

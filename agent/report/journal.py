@@ -27,6 +27,8 @@ class Journal:
     events: EventRecorder | None
     """None in a dry run: Events are writes too."""
     _said: dict[str, str] = field(default_factory=dict)
+    _owed: set[str] = field(default_factory=set)
+    """Refused pods whose Event was dropped, because too many came at once; they are told as there is room."""
     _last: tuple[Snapshot, Plan] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -37,8 +39,9 @@ class Journal:
         self._say("cycle", "")
         for action in started if self.events is not None else plan.actions:
             self._action(action)
+        uids = {p.key: p.meta.uid for p in snapshot.pods} if plan.refusals else {}
         for refusal in plan.refusals:
-            self._refusal(snapshot, refusal)
+            self._refusal(refusal, uids.get(refusal.pod, ""))
         for notice in plan.notices:
             if self._news(_key(notice), notice.reason.message):
                 log.warning(
@@ -82,21 +85,27 @@ class Journal:
             self._event("Pod", name, reason, namespace=namespace, warning=False)
         log.info("launch", claim=action.draft.name, pool=action.draft.pool, offering=what, pods=len(action.pods))
 
-    def _refusal(self, snapshot: Snapshot, refusal: Refusal) -> None:
+    def _refusal(self, refusal: Refusal, uid: str) -> None:
         sentence = "; ".join(f"{pool}: {reason}" if pool else str(reason) for pool, reason in refusal.reasons)
-        if not self._news(f"pod/{refusal.pod}", sentence):
+        news = self._news(f"pod/{refusal.pod}", sentence)
+        if news:
+            code = refusal.reasons[0][1].code if refusal.reasons else "FailedScheduling"
+            log.info("refused", pod=refusal.pod, code=code, why=sentence)
+        if not news and refusal.pod not in self._owed:
             return
-        code = refusal.reasons[0][1].code if refusal.reasons else "FailedScheduling"
-        log.info("refused", pod=refusal.pod, code=code, why=sentence)
-        uid = next((p.meta.uid for p in snapshot.pods if p.key == refusal.pod), "")
         namespace, _, name = refusal.pod.partition("/")
-        self._event("Pod", name, Reason("FailedScheduling", sentence), namespace=namespace, uid=uid)
+        if self._event("Pod", name, Reason("FailedScheduling", sentence), namespace=namespace, uid=uid):
+            self._owed.discard(refusal.pod)
+        else:
+            self._owed.add(refusal.pod)
 
     def _event(  # noqa: PLR0913 - the object of an Event has five parts
         self, kind: str, name: str, reason: Reason, *, namespace: str = "", uid: str = "", warning: bool = True
-    ) -> None:
-        if self.events is not None:
-            self.events.publish(kind, name, reason, namespace=namespace, uid=uid, warning=warning)
+    ) -> bool:
+        """Whether it will be told; in a dry run nothing is, and nothing is owed."""
+        if self.events is None:
+            return True
+        return self.events.publish(kind, name, reason, namespace=namespace, uid=uid, warning=warning)
 
     def _say(self, topic: str, sentence: str) -> None:
         if self._news(topic, sentence) and sentence:
@@ -117,6 +126,8 @@ class Journal:
         for key in list(self._said):
             gone = key.startswith("pod/") and (key not in refused or key not in alive)
             gone = gone or (key.startswith("blocked/") and key not in blocked)
+            if gone:
+                self._owed.discard(key.removeprefix("pod/"))
             if gone or (key.startswith("notice/") and key not in noticed):
                 del self._said[key]
 

@@ -39,7 +39,7 @@ def document(plan: Plan) -> Json:
             *(_launch(launch) for launch in launches),
             *(_disruption(first + n, action) for n, action in enumerate(disruptions(plan))),
         ],
-        "placements": {p.pod: _destination(p) for p in sorted(plan.placements, key=lambda p: p.pod)},
+        "placements": {p.pod: _destination(p) for p in plan.placements},
         "unschedulable": [_refusal(refusal) for refusal in sorted(plan.refusals, key=lambda r: r.pod)],
         "blocked": [
             {"node": b.node, "reason": b.reason, "blocker": b.blocker, "message": b.message} for b in plan.blocked

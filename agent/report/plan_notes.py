@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from agent.aws.offline import Shipped
-from agent.core.pods import is_pending
 from agent.model.kubernetes import NodeClaim, NodePool
 from agent.model.plan import Limits, Plan, Snapshot
 
@@ -34,13 +33,12 @@ def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:
     """
     if snapshot.disrupt and (asking := sorted(p.name for p in snapshot.pools if _asks_more(p, snapshot.claims))):
         yield (
-            f"of disruption this version plans that of empty nodes only; NodePool {', '.join(asking)} asks for more "
-            "(consolidation of underutilized nodes, drift, expiry or static scaling)"
+            "of disruption this version plans that of empty nodes and of static pools only; "
+            f"NodePool {', '.join(asking)} asks for more (consolidation of underutilized nodes, drift or expiry)"
         )
-    soft = [p for p in snapshot.pods if is_pending(p) and p.preferences]
-    if soft:
-        fields = sorted({field for p in soft for field in p.preferences})
-        yield f"preferences are not honoured ({', '.join(fields)}), of {len(soft)} pending pods"
+    for overlay in snapshot.overlays:
+        for fault in overlay.faults:
+            yield f"NodeOverlay {overlay.meta.name}: {fault}"
     held = {code for r in plan.refusals for _, reason in r.reasons if (code := reason.code) in _BRAKES}
     for code in sorted(held):
         setting = _BRAKES[code]
@@ -61,7 +59,7 @@ def _later(snapshot: Snapshot, launches: int, brakes: Limits) -> Iterator[str]:
 
 
 def _asks_more(pool: NodePool, claims: tuple[NodeClaim, ...]) -> bool:
-    if pool.consolidation_policy != "WhenEmpty" or pool.replicas is not None:
+    if pool.consolidation_policy != "WhenEmpty" and pool.replicas is None:
         return True
     own = [c for c in claims if c.pool == pool.name]
     return any(c.expire_after_seconds is not None or c.is_true("Drifted") for c in own)

@@ -10,6 +10,7 @@ from agent.model.names import PodKey
 from agent.model.plan import Plan, Snapshot
 from agent.model.reasons import Blocked
 from agent.report.plan_json import disruptions
+from agent.report.plan_preferences import cost_of_preferences
 
 _NANO: Final = 1_000_000_000
 _COLOURS: Final = {"+": "\033[32m", "-": "\033[31m", "!": "\033[33m", "x": "\033[31m", "=": ""}
@@ -27,7 +28,9 @@ def render(snapshot: Snapshot, plan: Plan, *, colour: bool = False) -> str:
     rows += _placed(plan)
     rows += [_kept(snapshot, blocked) for blocked in plan.blocked]
     rows += _refused(plan)
-    return "\n".join([*_table(rows, colour=colour), _summary(plan)]) + "\n"
+    more = cost_of_preferences(snapshot, plan)
+    told = [f"preferences kept: {money(more, sign=True)} over ignoring them"] if more is not None else []
+    return "\n".join([*_table(rows, colour=colour), _summary(plan), *told]) + "\n"
 
 
 def money(nano_usd: int, *, sign: bool = False) -> str:
@@ -44,6 +47,7 @@ def _launch(launch: Launch) -> Row:
     what = f"{launch.capacity_type} {launch.instance_type} {launch.zone}"
     pods = f"{_count(len(launch.pods), 'pending pod')}: {_some(launch.pods)}"
     others = len(launch.instance_types) - 1
+    pods = pods if launch.pods else launch.reason.message
     why = f"{pods}; or one of {_count(others, 'other type')}" if others else pods
     return ("+", "launch", what, money(launch.price_nano_usd), f"pool {launch.draft.pool}", why)
 
@@ -107,9 +111,16 @@ def _summary(plan: Plan) -> str:
         f"{_count(len(plan.refusals), 'pod')} refused",
     ]
     before, after = plan.price.before, plan.price.after
-    bound = f", lower bound {money(plan.price.lower_bound)}" if plan.price.lower_bound is not None else ""
     change = money(after - before, sign=True)
-    return f"Plan: {', '.join(counts)}. {money(before)} now, {money(after)} then ({change}){bound}."
+    return f"Plan: {', '.join(counts)}. {money(before)} now, {money(after)} then ({change}){_gap(plan)}."
+
+
+def _gap(plan: Plan) -> str:
+    """How far what is bought may be from the best that there is."""
+    least = plan.price.lower_bound
+    if not plan.launches or not least:
+        return ""
+    return f", {100 * (plan.price.after / least - 1):.1f} % over the lower bound {money(least)}"
 
 
 def _some(pods: Sequence[PodKey]) -> str:

@@ -106,3 +106,23 @@ def test_the_shipped_table_is_whole() -> None:
     assert (shipped.region, shipped.date) == ("us-east-1", "2026-07")
     assert all(p > 0 for p in shipped.prices_nano_usd.values())
     assert shipped.prices_nano_usd[next(f.name for f in shipped.types if f.name == "t3.medium")] == 41_600_000
+
+
+@pytest.mark.parametrize(
+    ("name", "volumes"),
+    [("t3.medium", 27), ("m5d.4xlarge", 25), ("c4.large", 40), ("m7i.48xlarge", 128), ("inf2.48xlarge", 27)],
+)
+def test_a_type_attaches_as_many_volumes_as_ec2_says_beside_one_network_interface(name: str, volumes: int) -> None:
+    assert next(f for f in shipped_catalog().types if f.name == name).ebs_attachments == volumes
+
+
+def test_of_a_type_without_a_figure_few_volumes_are_assumed() -> None:
+    info = {
+        "InstanceType": "z9.large",
+        "ProcessorInfo": {"SupportedArchitectures": ["arm64"]},
+        "VCpuInfo": {"DefaultVCpus": 2},
+        "MemoryInfo": {"SizeInMiB": 1024},
+    }
+    facts = facts_of(info)  # type: ignore[arg-type]
+    assert facts is not None
+    assert facts.ebs_attachments == 20

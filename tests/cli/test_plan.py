@@ -42,7 +42,7 @@ def test_five_scan_workers_get_the_cheapest_nodes_of_the_tainted_pool() -> None:
     assert {a["nodePool"] for a in launches(body)} == {"worker-scalable"}
     assert {a["instanceType"] for a in launches(body)} <= {"t3.medium", "t3.large", "t3.xlarge"}
     assert all(a["taints"] == [{"key": "workload", "value": "ai", "effect": "NoSchedule"}] for a in launches(body))
-    assert body["pricePerHour"] == {"before": 0.0, "after": 0.208, "lowerBound": None}
+    assert body["pricePerHour"] == {"before": 0.0, "after": 0.208, "lowerBound": 0.1248}
 
 
 def test_web_servers_without_tolerations_are_refused_by_the_tainted_pool_for_its_taint() -> None:
@@ -330,3 +330,19 @@ def test_a_pod_that_the_scheduler_has_placed_or_gated_is_not_pending(tmp_path: P
     gated = pod("gated") | {"status": {"conditions": [condition("PodScheduled", "False")]}}
     body = planned(world(tmp_path, pool(), gated, running("there", "i-1"), node("i-1", None)))
     assert (body["actions"], body["placements"]) == ([], {})
+
+
+def test_an_overlay_of_the_files_corrects_prices_and_a_conflict_is_a_note(tmp_path: Path) -> None:
+    def overlay(name: str, price: str) -> dict[str, Any]:
+        return {
+            "apiVersion": "karpenter.sh/v1alpha1",
+            "kind": "NodeOverlay",
+            "metadata": {"name": name},
+            "spec": {"requirements": [], "price": price},
+        }
+
+    alone = world(tmp_path, pool(), pod("web"), overlay("flat", "0.001"))
+    assert [a["price"] for a in launches(planned(alone))] == [0.001]
+    done = run(*world(tmp_path, pool(), pod("web"), overlay("flat", "0.001"), overlay("other", "0.002")))
+    assert done.exit_code == 0
+    assert "note: NodeOverlay flat: it conflicts with NodeOverlay other of the same weight" in done.stderr

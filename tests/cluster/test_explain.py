@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.manifests.schema import CRDS
+from agent.sim.daemon import JOINERY
 from tests.cluster.access import Json
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import wait_until
-from tests.cluster.stack import JOINERY
 from tests.report.plans import pod, pool
 
 ROOT = Path(__file__).parents[2]

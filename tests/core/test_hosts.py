@@ -39,6 +39,14 @@ def test_affinity_waits_for_the_pod_that_it_needs() -> None:
     assert EMPTY.plus(target, 1).room(follower, 3) == 3
 
 
+def test_a_wish_is_looked_at_by_those_who_have_it_only() -> None:
+    shy = HostRule(matches=(0,), wishes=((0, 1),))
+    counted = HostRule(matches=(0,))
+    assert EMPTY.room(shy, 5) == 1
+    assert EMPTY.plus(counted, 1).room(shy, 5) == 0
+    assert EMPTY.plus(shy, 1).room(counted, 5) == 5
+
+
 def _holds(pods: list[HostRule]) -> bool:
     """Every cap of every pod, over all pods of the node."""
     return all(sum(selector in other.matches for other in pods) <= cap for pod in pods for selector, cap in pod.caps)

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agent.core.decide import decide
 from agent.kube import events, paths
 from agent.kube.api import KubeApi
 from agent.kube.events import EventRecorder
 from agent.model.reasons import Reason
+from agent.report.journal import Journal
+from tests.build import pod, snapshot
 from tests.kube.apihttp import Json
 from tests.kube.apiserver import ApiServer
 
@@ -129,3 +132,35 @@ def test_a_server_that_refuses_is_counted_and_never_raised(
 def _name(server: ApiServer) -> str:
     """Of the only event that was stored; the server makes names of the prefix and its version."""
     return f"c.{server.version - 1}"
+
+
+def test_each_impossible_pod_gets_one_event_however_many_there_are_and_however_often_it_is_refused(
+    recorder: EventRecorder, server: ApiServer, clock: Clock, eventually: Wait
+) -> None:
+    """Too many at once are told over the next cycles, none twice: the reason is what a person acts on."""
+    count = events.BURST + 15
+    pods = tuple(pod(f"w{n}", claims=("data",)) for n in range(count))
+    decided = snapshot(pods=pods)
+    plan = decide(decided)
+    journal = Journal(recorder)
+    for _ in range(6):
+        journal.publish(decided, plan, ())
+        clock.pass_by(1)
+    eventually(lambda: len(written(server)) == count)
+    told = [e["involvedObject"]["name"] for e in written(server)]
+    assert sorted(told) == sorted(p.meta.name for p in pods)
+    assert {e["message"] for e in written(server)} == {
+        "its PersistentVolumeClaim default/data does not exist; create it, or mend the pod's volumes"
+    }
+    assert {(e["reason"], e["involvedObject"]["uid"]) for e in written(server)} >= {("FailedScheduling", "uid-w0")}
+
+
+def test_a_reason_that_changes_is_told_again(recorder: EventRecorder, server: ApiServer, eventually: Wait) -> None:
+    journal = Journal(recorder)
+    missing = snapshot(pods=(pod(claims=("data",)),))
+    journal.publish(missing, decide(missing), ())
+    large = snapshot(pods=(pod(cpu="99"),))
+    journal.publish(large, decide(large), ())
+    eventually(lambda: len(written(server)) == 2)
+    assert "does not exist" in written(server)[0]["message"]
+    assert "0 with cpu ≥ 99" in written(server)[1]["message"]

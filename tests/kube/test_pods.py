@@ -17,8 +17,10 @@ from tests.kube.apihttp import Json
 
 MI = 1 << 20
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-TERM = {"labelSelector": {"matchLabels": {"a": "b"}}, "topologyKey": "kubernetes.io/hostname"}
+UNKNOWN = {
+    "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Near", "values": ["b"]}]},
+    "topologyKey": "kubernetes.io/hostname",
+}
 
 
 def pod(spec: Json, status: Json | None = None, **meta: object) -> Pod:
@@ -114,24 +116,21 @@ def test_the_figure_is_what_the_worst_moment_of_the_pod_needs(
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"affinity": {"podAffinity": {REQUIRED: [TERM]}}}, f"spec.affinity.podAffinity.{REQUIRED}"),
-        ({"affinity": {"podAntiAffinity": {REQUIRED: [TERM]}}}, f"spec.affinity.podAntiAffinity.{REQUIRED}"),
         (
-            {"topologySpreadConstraints": [{"whenUnsatisfiable": "DoNotSchedule"}]},
-            "spec.topologySpreadConstraints (whenUnsatisfiable: DoNotSchedule)",
+            {"affinity": {"podAffinity": {REQUIRED: [UNKNOWN]}}},
+            f"spec.affinity.podAffinity.{REQUIRED}[].labelSelector",
         ),
         (
-            {"topologySpreadConstraints": [{"maxSkew": 1}]},
-            "spec.topologySpreadConstraints (whenUnsatisfiable: DoNotSchedule)",
+            {"affinity": {"podAntiAffinity": {REQUIRED: [UNKNOWN]}}},
+            f"spec.affinity.podAntiAffinity.{REQUIRED}[].labelSelector",
         ),
-        ({"containers": [{"ports": [{"hostPort": 80}]}]}, "spec.containers[].ports[].hostPort"),
-        ({"initContainers": [{"ports": [{"hostPort": 80}]}]}, "spec.containers[].ports[].hostPort"),
-        ({"volumes": [{"persistentVolumeClaim": {"claimName": "x"}}]}, "spec.volumes[].persistentVolumeClaim"),
-        ({"volumes": [{"name": "x", "ephemeral": {"volumeClaimTemplate": {}}}]}, "spec.volumes[].ephemeral"),
-        ({"volumes": [{"awsElasticBlockStore": {"volumeID": "v"}}]}, "spec.volumes[].awsElasticBlockStore"),
+        ({"topologySpreadConstraints": [UNKNOWN]}, "spec.topologySpreadConstraints[].labelSelector"),
+        (
+            {"volumes": [{"awsElasticBlockStore": {"volumeID": "v"}}]},
+            "spec.volumes[].awsElasticBlockStore (its zone is not known; use a PersistentVolumeClaim)",
+        ),
         ({"resourceClaims": [{"name": "gpu"}]}, "spec.resourceClaims"),
         ({"containers": [{"resources": {"claims": [{"name": "gpu"}]}}]}, "spec.resourceClaims"),
-        ({"schedulingGates": [{"name": "g"}]}, "spec.schedulingGates"),
         (
             {"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchFields": [{"key": "x"}]}]}}}},
             f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms[].matchFields",
@@ -156,24 +155,6 @@ def test_a_hard_constraint_that_the_engine_does_not_know_is_named(spec: Json, pa
     assert pod(spec).unsupported == (path,)
 
 
-@pytest.mark.parametrize(
-    ("spec", "path"),
-    [
-        ({"affinity": {"nodeAffinity": {PREFERRED: [{"weight": 1}]}}}, f"spec.affinity.nodeAffinity.{PREFERRED}"),
-        ({"affinity": {"podAffinity": {PREFERRED: [{"weight": 1}]}}}, f"spec.affinity.podAffinity.{PREFERRED}"),
-        ({"affinity": {"podAntiAffinity": {PREFERRED: [{"weight": 1}]}}}, f"spec.affinity.podAntiAffinity.{PREFERRED}"),
-        (
-            {"topologySpreadConstraints": [{"whenUnsatisfiable": "ScheduleAnyway"}]},
-            "spec.topologySpreadConstraints (whenUnsatisfiable: ScheduleAnyway)",
-        ),
-    ],
-)
-def test_a_soft_constraint_is_a_preference(spec: Json, path: str) -> None:
-    read = pod(spec)
-    assert read.preferences == (path,)
-    assert read.unsupported == ()
-
-
 def test_ordinary_volumes_and_ports_are_no_constraint() -> None:
     spec = {
         "containers": [{"ports": [{"containerPort": 80}, {"hostPort": 0}]}],
@@ -186,7 +167,7 @@ def test_ordinary_volumes_and_ports_are_no_constraint() -> None:
         "topologySpreadConstraints": [],
     }
     read = pod(spec)
-    assert (read.unsupported, read.preferences) == ((), ())
+    assert (read.unsupported, read.host_ports, read.claims) == ((), (), ())
 
 
 def test_required_node_affinity_is_a_choice_of_terms() -> None:
@@ -258,7 +239,7 @@ def test_nulls_within_a_pod_are_unset() -> None:
     }
     read = pod(empty, {"conditions": [{"type": None, "status": None}], "containerStatuses": None})
     assert read.requests == Resources(pods=1)
-    assert (read.unsupported, read.preferences, read.node_selector) == ((), (), {})
+    assert (read.unsupported, read.spread, read.affinity, read.node_selector) == ((), (), (), {})
 
 
 def test_a_page_of_pods_is_read_at_once() -> None:

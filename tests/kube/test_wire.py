@@ -72,6 +72,22 @@ def test_a_node_that_says_nothing_is_not_ready() -> None:
     assert wire.node(b'{"metadata": {"name": "a"}}').ready == "Unknown"
 
 
+@pytest.mark.parametrize(
+    ("spec", "blocks"),
+    [
+        ({"maxUnavailable": 0}, True),
+        ({"maxUnavailable": "0%"}, True),
+        ({"minAvailable": "100%"}, True),
+        ({"maxUnavailable": 1}, False),
+        ({"minAvailable": "99%"}, False),
+        ({"minAvailable": 3}, False),
+        ({"minAvailable": None, "maxUnavailable": None}, False),
+    ],
+)
+def test_a_budget_that_lets_no_pod_go_is_told_from_one_that_lets_none_go_now(spec: Json, blocks: bool) -> None:
+    assert wire.pod_disruption_budget(raw({"metadata": {"name": "b"}, "spec": spec})).blocks is blocks
+
+
 def test_a_budget_without_selector_differs_from_an_empty_one() -> None:
     def budget(spec: Json, status: Json | None = None, generation: int = 1) -> Json:
         return {"metadata": {"name": "b", "generation": generation}, "spec": spec, "status": status or {}}

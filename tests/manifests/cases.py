@@ -43,6 +43,15 @@ CLAIM: dict[str, Any] = {
         "resources": {"requests": {"cpu": "1"}},
     },
 }
+OVERLAY: dict[str, Any] = {
+    "apiVersion": "karpenter.sh/v1alpha1",
+    "kind": "NodeOverlay",
+    "metadata": {"name": "overlay"},
+    "spec": {
+        "requirements": [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["m5.large"]}],
+        "priceAdjustment": "-10%",
+    },
+}
 T = "spec.template.spec"
 REQUIREMENT = f"{T}.requirements.0"
 EBS = "spec.blockDeviceMappings.0.ebs"
@@ -93,6 +102,10 @@ def node_class(line: str, *changes: tuple[str, Any], server: bool = True) -> Cas
 
 def claim(line: str, *changes: tuple[str, Any], server: bool = True) -> Case:
     return Case(line, changed(CLAIM, *changes), server)
+
+
+def overlay(line: str, *changes: tuple[str, Any], server: bool = True) -> Case:
+    return Case(line, changed(OVERLAY, *changes), server)
 
 
 def requirement(**fields: Json) -> dict[str, Json]:
@@ -414,4 +427,31 @@ CLAIM_CASES = (
     claim('spec.expireAfter: "never" is not a duration', ("spec.expireAfter", "never")),
 )
 
-CASES = (*POOL_CASES, *CLASS_CASES, *CLAIM_CASES)
+OVERLAY_CASES = (
+    overlay("spec.priceAdjustment: price and priceAdjustment exclude each other", ("spec.price", "0.05")),
+    *(
+        overlay(
+            f'spec.priceAdjustment: "{text}" is not a change of the price such as -0.01, +0.01, -10% or +10%',
+            ("spec.priceAdjustment", text),
+        )
+        for text in ("10%", "0.5", "-101%", "-", "+%")
+    ),
+    overlay(
+        'spec.price: "-1" is not a price in US dollars per hour such as 0.05',
+        ("spec.priceAdjustment", None),
+        ("spec.price", "-1"),
+    ),
+    overlay(
+        "spec.capacity: cpu, memory, ephemeral-storage and pods follow from the type and the class and cannot be "
+        "overlaid",
+        ("spec.capacity", {"cpu": "1"}),
+    ),
+    overlay("spec.weight: must be 1..10000", ("spec.weight", 0)),
+    overlay(
+        "spec.requirements[0].minValues: an overlay has no minValues: it launches nothing",
+        ("spec.requirements.0.minValues", 1),
+    ),
+    overlay("spec.requirements: is required", ("spec.requirements", None)),
+)
+
+CASES = (*POOL_CASES, *CLASS_CASES, *CLAIM_CASES, *OVERLAY_CASES)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.manifests import EC2NodeClassSpec, kubelet_settings, parse_node_class, parse_node_pool
+from agent.manifests.disks import volumes
 from agent.manifests.durations import DurationError, parse_duration, parse_duration_or_never
 from agent.manifests.hardware import one_to
 from agent.model.constraints import Requirement
@@ -221,3 +222,15 @@ def test_a_pattern_of_numbers_matches_exactly_those(limit: int) -> None:
     for number in near:
         assert (pattern.fullmatch(str(number)) is not None) == (1 <= number <= limit)
     assert pattern.fullmatch("01") is None
+
+
+@pytest.mark.parametrize(
+    ("mappings", "count"),
+    [
+        ([], 1),
+        ([{"deviceName": "/dev/sda1", "ebs": {"volumeSize": "20Gi"}}], 1),
+        ([{"deviceName": d, "ebs": {"volumeSize": "20Gi"}} for d in ("/dev/sda1", "/dev/sdb")], 2),
+    ],
+)
+def test_the_disks_of_a_class_are_counted_the_images_own_at_least(mappings: list[object], count: int) -> None:
+    assert volumes(EC2NodeClassSpec.model_validate(CLASS["spec"] | {"blockDeviceMappings": mappings})) == count

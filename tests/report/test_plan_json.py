@@ -45,7 +45,7 @@ def test_the_document_has_every_field_of_the_contract(tmp_path: Path) -> None:
     assert body["placements"] == {"default/web": {"launch": 0}}
     (refused,) = body["unschedulable"]
     assert (refused["pod"], [r["nodePool"] for r in refused["reasons"]]) == ("default/big", ["default"])
-    assert body["pricePerHour"] == {"before": 0.0, "after": 0.041, "lowerBound": None}
+    assert body["pricePerHour"] == {"before": 0.0, "after": 0.041, "lowerBound": 0.041}
 
 
 def test_an_empty_node_is_disrupted_by_name_with_its_savings(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_an_empty_node_is_disrupted_by_name_with_its_savings(tmp_path: Path) -> 
         "graceful": True,
     }
     assert "i-1" in message
-    assert body["pricePerHour"] == {"before": 0.107, "after": 0.0, "lowerBound": None}
+    assert body["pricePerHour"] == {"before": 0.107, "after": 0.0, "lowerBound": 0.0}
 
 
 def test_ids_of_disruptions_follow_those_of_launches(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_each_launch_disruption_and_refusal_is_a_line_and_the_last_sums_up(tmp_p
     assert "default/lost-0 (+2)" in lines[3]
     assert lines[-1] == (
         "Plan: 2 to launch, 1 to disrupt, 0 kept, 0 pods on room that is there, 3 pods refused. "
-        "$0.107/h now, $0.082/h then (-$0.025/h)."
+        "$0.107/h now, $0.082/h then (-$0.025/h), 0.0 % over the lower bound $0.082/h."
     )
 
 
@@ -51,3 +52,19 @@ def test_kept_nodes_say_what_holds_them_and_used_room_whose_it_is(tmp_path: Path
 )
 def test_money_has_three_decimals_or_as_many_as_a_small_amount_needs(nano: int, text: str) -> None:
     assert money(nano) == text
+
+
+def _shy(name: str) -> dict[str, Any]:
+    term = {"labelSelector": {"matchLabels": {"app": "shy"}}, "topologyKey": "kubernetes.io/hostname"}
+    preferred = [{"weight": 1, "podAffinityTerm": term}]
+    found = pod(name, affinity={"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}})
+    found["metadata"]["labels"] = {"app": "shy"}
+    found["spec"]["containers"][0]["resources"]["requests"] = {"cpu": "100m", "memory": "64Mi"}
+    return found
+
+
+def test_what_preferences_cost_is_told_when_it_is_much(tmp_path: Path) -> None:
+    asked = world(tmp_path, pool(), _shy("a"), _shy("b"))
+    assert run(*asked).stdout.splitlines()[-1] == "preferences kept: +$0.041/h over ignoring them"
+    assert "preferences kept" not in run(*asked, "--set", "preferencePolicy=Ignore").stdout
+    assert "preferences kept" not in run(*world(tmp_path, pool(), _shy("a"))).stdout

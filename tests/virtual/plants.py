@@ -1,4 +1,4 @@
-"""Bugs on purpose, each laid around the real daemon from outside, to show that the checker sees what it is there for."""
+"""Bugs on purpose, each laid around the real daemon from outside: they show that the checker sees what it must."""
 
 from __future__ import annotations
 

@@ -85,11 +85,12 @@ class VirtualRecorder(EventRecorder):
 
     def publish(
         self, kind: str, name: str, reason: Reason, *, namespace: str = "", uid: str = "", warning: bool = True
-    ) -> None:
-        super().publish(kind, name, reason, namespace=namespace, uid=uid, warning=warning)
+    ) -> bool:
+        told = super().publish(kind, name, reason, namespace=namespace, uid=uid, warning=warning)
         if self._queue.qsize() and not self._writing:
             self._writing = True
             self._process.spawn(self._drain, "events")
+        return told
 
     def _drain(self) -> None:
         while self._queue.qsize():

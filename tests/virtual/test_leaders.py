@@ -16,10 +16,10 @@ from tests.virtual.world import World
 LEASE_SECONDS = 15
 ONE, TWO = "one#1", "two#1"
 EFFECTS = (
-    "create_claim ensure_template write_intent create_fleet label_claim record_launch sync_node taint_disrupted "
-    "lift_unregistered_taint set_condition delete_claim exclude_from_load_balancers terminate_instance delete_node "
-    "release_claim decide_certificate create-secret publish-token"
-).split()
+    *("create_claim", "ensure_template", "write_intent", "create_fleet", "label_claim", "record_launch", "sync_node"),
+    *("taint_disrupted", "lift_unregistered_taint", "set_condition", "delete_claim", "exclude_from_load_balancers"),
+    *("terminate_instance", "delete_node", "release_claim", "decide_certificate", "create-secret", "publish-token"),
+)
 
 
 class Pair:
@@ -72,7 +72,7 @@ def undisturbed() -> dict[tuple[str, str, str], int]:
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_a_leader_that_is_gone_at_any_step_is_followed_and_never_joined(effect: str, partitioned: bool) -> None:
     for moment in ("before", "after"):
-        pair = Pair(Blow(effect, 1, moment), partitioned)  # type: ignore[arg-type]
+        pair = Pair(Blow(effect, 1, moment), partitioned)
         pair.play()
         assert pair.struck is not None
         assert [str(v) for v in pair.world.violations()] == [], f"{effect} {moment}"

@@ -6,37 +6,46 @@ from typing import TypeVar
 import msgspec
 
 from agent.kube import csr
-from agent.kube.wire import cluster
+from agent.kube.wire import cluster, storage
 from agent.kube.wire.cluster import claim_manifest
 from agent.kube.wire.objects import WireFault, conditions, quantities, taints, with_condition
 from agent.kube.wire.pods import WirePod, pod_model
 from agent.model.kubernetes import (
     CertificateRequest,
     DaemonSet,
+    Namespace,
     Node,
     NodeClaim,
     Pod,
     PodDisruptionBudget,
+    PriorityClass,
     VolumeAttachment,
 )
+from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 
 __all__ = [
     "WireFault",
+    "attach_limits",
     "certificate_request",
     "claim_manifest",
     "conditions",
     "config_map_data",
     "daemonset",
+    "namespace",
     "node",
     "node_claim",
     "node_claims",
     "pod",
     "pod_disruption_budget",
     "pods",
+    "priority_class",
     "quantities",
+    "storage_class",
     "taints",
     "uid",
+    "volume",
     "volume_attachment",
+    "volume_claim",
     "with_condition",
 ]
 
@@ -67,6 +76,18 @@ daemonset: Callable[[bytes | msgspec.Raw], DaemonSet] = _reader(cluster.WireDaem
 volume_attachment: Callable[[bytes | msgspec.Raw], VolumeAttachment] = _reader(
     cluster.WireAttachment, cluster.attachment_model
 )
+namespace: Callable[[bytes | msgspec.Raw], Namespace] = _reader(cluster.WireNamespace, cluster.namespace_model)
+priority_class: Callable[[bytes | msgspec.Raw], PriorityClass] = _reader(
+    cluster.WirePriorityClass, cluster.priority_class_model
+)
+volume: Callable[[bytes | msgspec.Raw], Volume] = _reader(storage.WireVolume, storage.volume_model)
+volume_claim: Callable[[bytes | msgspec.Raw], VolumeClaim] = _reader(
+    storage.WireVolumeClaim, storage.volume_claim_model
+)
+storage_class: Callable[[bytes | msgspec.Raw], StorageClass] = _reader(
+    storage.WireStorageClass, storage.storage_class_model
+)
+attach_limits: Callable[[bytes | msgspec.Raw], AttachLimits] = _reader(storage.WireCsiNode, storage.attach_limits_model)
 certificate_request: Callable[[bytes | msgspec.Raw], CertificateRequest] = _reader(csr.WireRequest, csr.request_model)
 
 

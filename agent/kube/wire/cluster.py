@@ -23,9 +23,11 @@ from agent.model import names
 from agent.model.actions import ClaimDraft
 from agent.model.kubernetes import (
     DaemonSet,
+    Namespace,
     Node,
     NodeClaim,
     PodDisruptionBudget,
+    PriorityClass,
     Status,
     VolumeAttachment,
 )
@@ -173,6 +175,8 @@ def claim_manifest(draft: ClaimDraft) -> dict[str, object]:
 
 class _BudgetSpec(msgspec.Struct, gc=False, rename="camel"):
     selector: LabelSelector | None = None
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
     unhealthy_pod_eviction_policy: str | None = None
 
 
@@ -203,6 +207,7 @@ def budget_model(wire: WireBudget) -> PodDisruptionBudget:
         selector=spec.selector.model() if spec.selector is not None else None,
         disruptions_allowed=(status.disruptions_allowed or 0) if counted else 0,
         always_allow_unhealthy=spec.unhealthy_pod_eviction_policy == "AlwaysAllow",
+        blocks=spec.max_unavailable in {0, "0", "0%"} or spec.min_available == "100%",
     )
 
 
@@ -263,3 +268,27 @@ def attachment_model(wire: WireAttachment) -> VolumeAttachment:
         node_name=NodeName(spec.node_name or ""),
         volume=(spec.source and spec.source.persistent_volume_name) or "",
     )
+
+
+class WireNamespace(msgspec.Struct, gc=False):
+    """A Namespace."""
+
+    metadata: WireMeta
+
+
+def namespace_model(wire: WireNamespace) -> Namespace:
+    """As the engine has it."""
+    return Namespace(wire.metadata.model(frozenset()))
+
+
+class WirePriorityClass(msgspec.Struct, gc=False, rename="camel"):
+    """A PriorityClass."""
+
+    metadata: WireMeta
+    value: int | None = None
+    global_default: bool | None = None
+
+
+def priority_class_model(wire: WirePriorityClass) -> PriorityClass:
+    """As the engine has it."""
+    return PriorityClass(wire.metadata.model(frozenset()), wire.value or 0, bool(wire.global_default))

@@ -5,86 +5,17 @@ from datetime import datetime
 
 import msgspec
 
-from agent.kube.wire.objects import Quantities, Texts, WireCondition, WireFault, WireMeta, WireRequirement, texts
+from agent.kube.wire.affinity import NO_AFFINITY, NO_TERMS, Affinity, PodLabels, Spread
+from agent.kube.wire.objects import Quantities, Texts, WireCondition, WireMeta, texts
 from agent.kube.wire.requests import Container, ContainerStatus, Given, Needs, pod_requests
 from agent.model import names
-from agent.model.constraints import Requirement
+from agent.model.constraints import HostPort
 from agent.model.kubernetes import Pod, Toleration
 from agent.model.names import NodeName
 
-KEPT_ANNOTATIONS = frozenset({names.DO_NOT_DISRUPT, "controller.kubernetes.io/pod-deletion-cost"})
+KEPT_ANNOTATIONS = frozenset({names.DO_NOT_DISRUPT, names.DELETION_COST})
 """Annotations of pods that decisions read; others may be large and are dropped."""
-
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-
-
-class _Term(msgspec.Struct, gc=False, rename="camel"):
-    match_expressions: tuple[WireRequirement, ...] | None = None
-    match_fields: tuple[msgspec.Raw, ...] | None = None
-
-    def model(self) -> tuple[Requirement, ...] | None:
-        """Its requirements; None when one has an operator that the engine does not know."""
-        try:
-            return tuple(r.model() for r in self.match_expressions or ())
-        except WireFault:
-            return None
-
-
-class _NodeSelector(msgspec.Struct, gc=False, rename="camel"):
-    node_selector_terms: tuple[_Term, ...] | None = None
-
-    def unsupported(self, path: str) -> Iterator[str]:
-        """What label requirements cannot say: fields, unknown operators, and terms that match no node at all."""
-        path = f"{path}.nodeSelectorTerms"
-        terms = self.node_selector_terms or ()
-        if any(t.match_fields for t in terms):
-            yield f"{path}[].matchFields"
-        if any(t.model() is None for t in terms):
-            yield f"{path}[].matchExpressions[].operator"
-        if not any(t.match_expressions or t.match_fields for t in terms):
-            yield f"{path} (all empty: they match no node)"
-
-
-class _NodeAffinity(msgspec.Struct, gc=False):
-    required: _NodeSelector | None = msgspec.field(default=None, name=_REQUIRED)
-    preferred: tuple[msgspec.Raw, ...] | None = msgspec.field(default=None, name=_PREFERRED)
-
-
-class _PodAffinity(msgspec.Struct, gc=False):
-    required: tuple[msgspec.Raw, ...] | None = msgspec.field(default=None, name=_REQUIRED)
-    preferred: tuple[msgspec.Raw, ...] | None = msgspec.field(default=None, name=_PREFERRED)
-
-
-class _Affinity(msgspec.Struct, gc=False, rename="camel"):
-    node_affinity: _NodeAffinity | None = None
-    pod_affinity: _PodAffinity | None = None
-    pod_anti_affinity: _PodAffinity | None = None
-
-    def unsupported(self) -> Iterator[str]:
-        if self.pod_affinity is not None and self.pod_affinity.required:
-            yield f"spec.affinity.podAffinity.{_REQUIRED}"
-        if self.pod_anti_affinity is not None and self.pod_anti_affinity.required:
-            yield f"spec.affinity.podAntiAffinity.{_REQUIRED}"
-        if self.node_affinity is not None and self.node_affinity.required is not None:
-            yield from self.node_affinity.required.unsupported(f"spec.affinity.nodeAffinity.{_REQUIRED}")
-
-    def preferences(self) -> Iterator[str]:
-        if self.node_affinity is not None and self.node_affinity.preferred:
-            yield f"spec.affinity.nodeAffinity.{_PREFERRED}"
-        if self.pod_affinity is not None and self.pod_affinity.preferred:
-            yield f"spec.affinity.podAffinity.{_PREFERRED}"
-        if self.pod_anti_affinity is not None and self.pod_anti_affinity.preferred:
-            yield f"spec.affinity.podAntiAffinity.{_PREFERRED}"
-
-
-class _Spread(msgspec.Struct, gc=False, rename="camel"):
-    when_unsatisfiable: str | None = None
-
-    @property
-    def hard(self) -> bool:
-        """Unset means DoNotSchedule; a value that nobody knows yet is no weaker."""
-        return self.when_unsatisfiable != "ScheduleAnyway"
+_EVERY_ADDRESS = frozenset({None, "", "0.0.0.0", "::"})  # noqa: S104 - what a manifest may say, not what is bound to
 
 
 class _There(msgspec.Struct, gc=False):
@@ -116,14 +47,15 @@ class WirePodSpec(msgspec.Struct, gc=False, rename="camel"):
     """``spec`` of a pod or of a pod template."""
 
     node_name: str | None = None
+    host_network: bool | None = None
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] | None = None
     overhead: Quantities | None = None
     resources: Needs | None = None
     node_selector: Texts | None = None
-    affinity: _Affinity | None = None
+    affinity: Affinity | None = None
     tolerations: tuple[_Toleration, ...] | None = None
-    topology_spread_constraints: tuple[_Spread, ...] | None = None
+    topology_spread_constraints: tuple[Spread, ...] | None = None
     volumes: tuple[_Volume, ...] | None = None
     resource_claims: tuple[msgspec.Raw, ...] | None = None
     scheduling_gates: tuple[msgspec.Raw, ...] | None = None
@@ -131,36 +63,16 @@ class WirePodSpec(msgspec.Struct, gc=False, rename="camel"):
     priority_class_name: str | None = None
     termination_grace_period_seconds: int | None = None
 
-    def affinity_terms(self) -> tuple[tuple[Requirement, ...], ...]:
-        """Required node affinity; a term without any expression matches no node and is left out."""
-        node = self.affinity.node_affinity if self.affinity is not None else None
-        if node is None or node.required is None:
-            return ()
-        terms = (t.model() for t in node.required.node_selector_terms or ())
-        return tuple(term for term in terms if term)
-
-    def unsupported(self) -> Iterator[str]:
-        """Field paths of hard constraints that the engine does not know yet, each once."""
+    def unsupported(self, pod: PodLabels) -> Iterator[str]:
+        """Field paths of hard constraints that the engine does not know, each once."""
         if self.affinity is not None:
-            yield from self.affinity.unsupported()
-        if any(s.hard for s in self.topology_spread_constraints or ()):
-            yield "spec.topologySpreadConstraints (whenUnsatisfiable: DoNotSchedule)"
-        containers = (*(self.containers or ()), *(self.init_containers or ()))
-        if any(p.host_port for c in containers for p in c.ports or ()):
-            yield "spec.containers[].ports[].hostPort"
-        if self.resource_claims or any(c.resources is not None and c.resources.claims for c in containers):
+            yield from self.affinity.unsupported(pod)
+        if any(s.hard and s.model(pod) is None for s in self.topology_spread_constraints or ()):
+            yield "spec.topologySpreadConstraints[].labelSelector"
+        if self.resource_claims or any(c.resources is not None and c.resources.claims for c in self._all()):
             yield "spec.resourceClaims"
-        if self.volumes:
-            yield from self._unsupported_volumes()
-        if self.scheduling_gates:
-            yield "spec.schedulingGates"
-
-    def preferences(self) -> Iterator[str]:
-        """Field paths of soft constraints, which are not honoured."""
-        if self.affinity is not None:
-            yield from self.affinity.preferences()
-        if not all(s.hard for s in self.topology_spread_constraints or ()):
-            yield "spec.topologySpreadConstraints (whenUnsatisfiable: ScheduleAnyway)"
+        if any(v.aws_elastic_block_store is not None for v in self.volumes or ()):
+            yield "spec.volumes[].awsElasticBlockStore (its zone is not known; use a PersistentVolumeClaim)"
 
     def claims(self, pod: str) -> Iterator[str]:
         """Names of the PersistentVolumeClaims; one that is made for the pod is called after it and the volume."""
@@ -170,14 +82,22 @@ class WirePodSpec(msgspec.Struct, gc=False, rename="camel"):
             elif volume.ephemeral is not None:
                 yield f"{pod}-{volume.name}"
 
-    def _unsupported_volumes(self) -> Iterator[str]:
-        volumes = self.volumes or ()
-        if any(v.persistent_volume_claim is not None for v in volumes):
-            yield "spec.volumes[].persistentVolumeClaim"
-        if any(v.ephemeral is not None for v in volumes):
-            yield "spec.volumes[].ephemeral"
-        if any(v.aws_elastic_block_store is not None for v in volumes):
-            yield "spec.volumes[].awsElasticBlockStore"
+    def host_ports(self) -> tuple[HostPort, ...]:
+        """Ports taken on the node, each once: of all that runs together, start-up steps aside, as the scheduler counts.
+
+        With the host's network every container port is one, which the API server fills in.
+        """
+        sidecars = (c for c in self.init_containers or () if c.restart_policy == "Always")
+        found = {
+            HostPort(number, port.protocol or "TCP", "" if port.host_ip in _EVERY_ADDRESS else port.host_ip or "")
+            for container in (*sidecars, *(self.containers or ()))
+            for port in container.ports or ()
+            if (number := port.host_port or (self.host_network and port.container_port) or 0)
+        }
+        return tuple(sorted(found, key=lambda p: (p.port, p.protocol, p.address)))
+
+    def _all(self) -> tuple[Container, ...]:
+        return (*(self.init_containers or ()), *(self.containers or ()))
 
 
 class _Status(msgspec.Struct, gc=False, rename="camel"):
@@ -220,21 +140,30 @@ def pod_model(wire: WirePod) -> Pod:
     scheduled, ready = status.condition("PodScheduled"), status.condition("Ready")
     meta = wire.metadata.model(KEPT_ANNOTATIONS)
     given = status.given()
+    labels = PodLabels(meta.namespace, meta.labels)
+    affinity, spread = spec.affinity or NO_AFFINITY, spec.topology_spread_constraints or ()
+    near, apart = affinity.pod_affinity or NO_TERMS, affinity.pod_anti_affinity or NO_TERMS
     return Pod(
         meta=meta,
         requests=pod_requests(spec.init_containers or (), spec.containers or (), spec.resources, spec.overhead, given),
         phase=status.phase or "Pending",
         node_name=NodeName(spec.node_name) if spec.node_name else None,
         nominated_node=NodeName(status.nominated_node_name) if status.nominated_node_name else None,
-        unschedulable=scheduled is not None and scheduled.reason == "Unschedulable",
+        unschedulable=scheduled is not None and scheduled.reason == "Unschedulable" and not spec.scheduling_gates,
         ready=ready is not None and ready.status == "True",
         owner_kind=(owner is not None and owner.kind) or "",
         owner_uid=(owner is not None and owner.uid) or "",
         node_selector=texts(spec.node_selector),
-        affinity_terms=spec.affinity_terms(),
+        affinity_terms=affinity.required_nodes(),
+        preferred_terms=affinity.preferred_nodes(),
+        affinity=near.hard(labels),
+        anti_affinity=apart.hard(labels),
+        preferred_affinity=near.soft(labels),
+        preferred_anti_affinity=apart.soft(labels),
+        spread=tuple(found for s in spread if (found := s.model(labels)) is not None),
+        host_ports=spec.host_ports(),
         tolerations=tuple(t.model() for t in spec.tolerations or ()),
-        unsupported=tuple(spec.unsupported()),
-        preferences=tuple(spec.preferences()),
+        unsupported=tuple(spec.unsupported(labels)),
         priority=spec.priority or 0,
         priority_class=spec.priority_class_name or "",
         termination_grace_seconds=spec.termination_grace_period_seconds,

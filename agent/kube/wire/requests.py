@@ -34,6 +34,9 @@ class Port(msgspec.Struct, gc=False, rename="camel"):
     """``ports[]``."""
 
     host_port: int | None = None
+    container_port: int | None = None
+    protocol: str | None = None
+    host_ip: str | None = msgspec.field(default=None, name="hostIP")
 
 
 class Container(msgspec.Struct, gc=False, rename="camel"):

@@ -1,37 +1,32 @@
-"""An exact check of every answer before it leaves, written without the structures that made it."""
+"""Whether every pod is answered once, fits where it is sent, and may run there by itself."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from typing import NamedTuple
 
 from agent.core.catalog import is_allowed, is_exhausted
 from agent.core.inputs import PackingInput, PackingResult, Pair
 from agent.core.requirements import ABSENT, Requirements, ValueSet, alternatives, normalized_labels, type_labels
 from agent.core.taints import lasting, untolerated
 from agent.core.templates import daemon_pods
+from agent.core.verifying.faults import PlanInvalid
 from agent.model import names
 from agent.model.actions import Launch
 from agent.model.ec2 import InstanceType
-from agent.model.kubernetes import NodeClaim, Pod
-from agent.model.names import ClassName, PodKey
+from agent.model.kubernetes import Pod
+from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.resources import ZERO, Resources
 
 _LATER = {names.REGISTERED: "true", names.INITIALIZED: "true", names.HOSTNAME: "*"}
 """Labels that a node gets once it is there; its host name is one that no pod can name."""
 
-_Memo = dict[tuple[str, object, bool], bool]
 
-
-class PlanInvalid(AssertionError):  # noqa: N818 - it is the plan that is invalid
-    """The engine contradicts itself; nothing of the plan may be carried out."""
-
-
-def verify(asked: PackingInput, result: PackingResult) -> None:
-    """Check that every pod is answered once, fits where it is sent and may run there, and that limits hold.
+def check_nodes(asked: PackingInput, result: PackingResult) -> None:
+    """Check the pods of each node, room that is there and launches alike.
 
     Raises:
-        PlanInvalid: naming the pod, launch or limit.
+        PlanInvalid: naming the pod or launch.
     """
     pods = {p.key: p for p in asked.pods}
     _each_once(pods, result)
@@ -39,8 +34,6 @@ def verify(asked: PackingInput, result: PackingResult) -> None:
     for launch in result.launches:
         launches.check(launch, [pods[key] for key in launch.pods])
     _rooms_hold(asked, result.placements, pods)
-    _within_limits(asked, result)
-    _within_brakes(asked, result)
 
 
 def _each_once(pods: dict[PodKey, Pod], result: PackingResult) -> None:
@@ -54,6 +47,18 @@ def _each_once(pods: dict[PodKey, Pod], result: PackingResult) -> None:
         raise PlanInvalid("a pod is placed in more than one place, or in none")
 
 
+class _Alike(NamedTuple):
+    """What is the same in launches that are required to be the same: checked once."""
+
+    bought: Requirements
+    given: Requirements
+    types: tuple[InstanceType, ...]
+    least: Resources
+    """What all of the types have for pods, beside DaemonSets."""
+    allowed: set[object]
+    """Kinds of pods that may run on all of them."""
+
+
 class _Launches:
     """Whatever type a launch falls back to must hold its pods and daemons, and be what its pods require."""
 
@@ -61,34 +66,54 @@ class _Launches:
         self._types = {(name, t.name): t for name, listed in asked.instance_types.items() for t in listed}
         self._errors = tuple(e for e in asked.capacity_errors if e.until > asked.now)
         self._daemons = daemon_pods(asked)
-        self._allowed: defaultdict[object, _Memo] = defaultdict(dict)
+        self._alike: dict[object, _Alike] = {}
+        self._priced: set[object] = set()
 
     def check(self, launch: Launch, pods: Sequence[Pod]) -> None:
         """Raise PlanInvalid when the launch does not hold what is promised."""
         kinds = {_kind(pod): pod for pod in pods}
-        needed = sum((_requests(pod) for pod in pods), start=ZERO)
-        for pod in kinds.values():
+        alike = self._of(launch)
+        for kind, pod in kinds.items():
+            if kind in alike.allowed:
+                continue
             if (taint := untolerated(pod.tolerations, launch.draft.taints)) is not None:
                 raise PlanInvalid(f"launch {launch.id}: pod {pod.key} does not tolerate {taint.key}")
-        bought = Requirements.of(launch.draft.requirements)
-        given = bought & Requirements.from_labels(launch.draft.labels | _LATER)
-        daemons = [d for d in self._daemons if untolerated(d.tolerations, launch.draft.taints) is None]
-        for type_name in launch.instance_types:
-            kind = self._types.get((launch.draft.node_class, type_name))
+            for own in alike.types:
+                if not _may_run(own, alike.given, pod):
+                    raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {own.name}")
+            alike.allowed.add(kind)
+        needed = sum((_requests(pod) for pod in pods), start=ZERO)
+        if not needed.fits_in(alike.least):
+            raise PlanInvalid(f"launch {launch.id}: its pods do not fit on every one of its types")
+        self._is_priced(launch, alike.bought)
+
+    def _of(self, launch: Launch) -> _Alike:
+        draft = launch.draft
+        key = (draft.node_class, draft.requirements, tuple(draft.labels.items()), draft.taints, launch.instance_types)
+        if key in self._alike:
+            return self._alike[key]
+        bought = Requirements.of(draft.requirements)
+        given = bought & Requirements.from_labels(draft.labels | _LATER)
+        daemons = [d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None]
+        types, rooms = [], []
+        for name in launch.instance_types:
+            kind = self._types.get((draft.node_class, name))
             if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
-                raise PlanInvalid(f"launch {launch.id}: {type_name} is not offered as required")
-            memo = self._allowed[launch.draft.requirements]
-            for pod in kinds.values():
-                if not _may_run(kind, given, pod, memo):
-                    raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {type_name}")
-            load = sum((_requests(d) for d in daemons if _may_run(kind, given, d, memo)), start=ZERO)
-            if not (needed + load).fits_in(kind.allocatable):
-                raise PlanInvalid(f"launch {launch.id}: its pods do not fit on {type_name}")
-        self._is_priced(launch, bought)
+                raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
+            load = sum((_requests(d) for d in daemons if _may_run(kind, given, d)), start=ZERO)
+            types.append(kind)
+            rooms.append(kind.allocatable - load)
+        found = _Alike(bought, given, tuple(types), _least(rooms), set())
+        self._alike[key] = found
+        return found
 
     def _is_priced(self, launch: Launch, bought: Requirements) -> None:
         """The expected offering is there, allowed, not refused lately, and costs what is said."""
         expected = (launch.zone, launch.capacity_type, launch.price_nano_usd)
+        seen = (launch.draft.node_class, launch.draft.requirements, launch.instance_type, expected)
+        if seen in self._priced:
+            return
+        self._priced.add(seen)
         kind = self._types[launch.draft.node_class, launch.instance_type]
         if launch.instance_type not in launch.instance_types or not any(
             (o.zone, o.capacity_type, o.price_nano_usd) == expected
@@ -100,33 +125,36 @@ class _Launches:
 
 
 def _kind(pod: Pod) -> object:
-    return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.tolerations)
+    return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.volume_terms, pod.tolerations)
 
 
 def _requests(pod: Pod) -> Resources:
     return pod.requests if pod.requests.pods else pod.requests + Resources(pods=1)
 
 
-def _may_run(kind: InstanceType, given: Requirements, pod: Pod, memo: _Memo) -> bool:
+def _least(rooms: Sequence[Resources]) -> Resources:
+    """The least of each resource; what one of them lacks counts as none."""
+    named = {name for room in rooms for name, _ in room.items()}
+    return Resources.of({name: min(room.amount(name) for room in rooms) for name in named})
+
+
+def _may_run(kind: InstanceType, given: Requirements, pod: Pod) -> bool:
     """Whether a node of the type that a launch may become is what the pod requires.
 
     A pod must run on every such node; a DaemonSet's counts where it runs on some.
     """
-    if not pod.node_selector and not pod.affinity_terms:
+    if not (pod.node_selector or pod.affinity_terms or pod.volume_terms):
         return True
-    key = (kind.name, _kind(pod), pod.is_daemon)
-    if key not in memo:
-        own = type_labels(kind.requirements) & Requirements(
-            {
-                names.INSTANCE_TYPE: ValueSet(frozenset({kind.name})),
-                names.ZONE: ValueSet(frozenset[str](o.zone for o in kind.offerings)),
-                names.CAPACITY_TYPE: ValueSet(frozenset[str](o.capacity_type for o in kind.offerings)),
-            }
-        )
-        node = (own & given).by_key
-        fits = ValueSet.intersects if pod.is_daemon else ValueSet.__le__
-        memo[key] = any(all(fits(node.get(k, ABSENT), v) for k, v in a) for a in alternatives(pod))
-    return memo[key]
+    own = type_labels(kind.requirements) & Requirements(
+        {
+            names.INSTANCE_TYPE: ValueSet(frozenset({kind.name})),
+            names.ZONE: ValueSet(frozenset[str](o.zone for o in kind.offerings)),
+            names.CAPACITY_TYPE: ValueSet(frozenset[str](o.capacity_type for o in kind.offerings)),
+        }
+    )
+    node = (own & given).by_key
+    fits = ValueSet.intersects if pod.is_daemon else ValueSet.__le__
+    return any(all(fits(node.get(k, ABSENT), v) for k, v in a) for a in alternatives(pod))
 
 
 def _rooms_hold(asked: PackingInput, placements: Iterable[Placement], pods: dict[PodKey, Pod]) -> None:
@@ -181,48 +209,3 @@ def _accepts(pair: Pair, pod: Pod) -> None:
         labels = {names.HOSTNAME: node.name} | normalized_labels(node.meta.labels)
         if not any(alternative.admits(labels) for alternative in alternatives(pod)):
             raise PlanInvalid(f"pod {pod.key} may not run on {node.name}")
-
-
-def _within_limits(asked: PackingInput, result: PackingResult) -> None:
-    """What pools have and what launches may become at most stays within their limits."""
-    for pool in asked.pools:
-        launches = [launch for launch in result.launches if launch.draft.pool == pool.name]
-        claims = [p.claim for p in asked.pairs if p.claim is not None and p.claim.pool == pool.name]
-        for resource, limit in pool.limits.items():
-            if not launches:
-                continue
-            planned = sum(_most(asked, launch.draft.node_class, launch.instance_types, resource) for launch in launches)
-            if planned and planned + sum(_held(asked, claim, resource) for claim in claims) > limit:
-                raise PlanInvalid(f"NodePool {pool.name} would use more {resource} than its limit")
-
-
-def _held(asked: PackingInput, claim: NodeClaim, resource: str) -> int:
-    if claim.provider_id is not None and resource != "nodes":
-        return claim.capacity.amount(resource)
-    allowed = Requirements.of(claim.requirements).get(names.INSTANCE_TYPE)
-    listed = [t.name for t in asked.instance_types.get(claim.node_class, ()) if allowed.allows(t.name)]
-    return _most(asked, claim.node_class, listed, resource)
-
-
-def _most(asked: PackingInput, node_class: ClassName, listed: Sequence[str], resource: str) -> int:
-    if resource == "nodes":
-        return 1
-    chosen = set(listed)
-    types = asked.instance_types.get(node_class, ())
-    return max((t.capacity.amount(resource) for t in types if t.name in chosen), default=0)
-
-
-def _within_brakes(asked: PackingInput, result: PackingResult) -> None:
-    """The brakes over all pools: nodes, launches per minute, one trial of a pool in protected mode."""
-    count = len(result.launches)
-    if not count:
-        return
-    claims = sum(pair.claim is not None for pair in asked.pairs)
-    recent = sum(asked.now - at < timedelta(minutes=1) for at in asked.launches)
-    if not asked.launch or claims + count > asked.limits.max_nodes:
-        raise PlanInvalid("more nodes would be bought than maxNodes allows, or any while none may be")
-    if recent + count > asked.limits.launches_per_minute:
-        raise PlanInvalid("more launches than launchesPerMinute allows")
-    for pool in asked.protected:
-        if sum(launch.draft.pool == pool for launch in result.launches) > 1:
-            raise PlanInvalid(f"NodePool {pool} is in protected mode and would buy more than one node")

@@ -1,0 +1,106 @@
+"""A proven lower bound on the price of any set of nodes for some pods.
+
+Give every column a worth of its resources, such that all that it has is worth exactly its price. What a node holds is
+then worth no more than the node costs, whatever it holds. Let each pod pay what it is worth on the column that makes
+it cheapest, among those that it may use and that hold it: the pods of a node together pay no more than its price, so
+that what all pods pay is no more than any set of nodes for them costs.
+
+That holds for any worths. Those of the linear programme's dual make the bound as high as its optimum; they are
+rounded to integers first and all else is exact, so that no error of floating point touches the proof. Columns that
+hold no larger pods have worths of their own, from the pods that fit them: one worth for all would value what cheap
+small types have at the price that they alone have it for. Spread, affinity and the rules of one node are left out,
+which only lowers the bound.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import gcd
+from operator import mul
+from typing import Final
+
+from agent.core.bins import Problem
+from agent.core.fields import Fields
+from agent.core.grouping import Group, groups
+from agent.core.growing import Ground
+from agent.core.shelf import union
+from agent.core.space import Vector, bits
+from agent.core.weights import worth
+
+_SCALE: Final = 1 << 48
+"""Worths are rounded to this part of a nano-dollar per unit; what a pod pays, down to a part of one."""
+_PART: Final = 1 << 20
+
+Side = tuple[int, Vector]
+"""Columns, and what a unit of each resource is worth on them, in parts."""
+
+
+def lower_bound(problem: Problem) -> int:
+    """Nano-dollars per hour that nodes for all demands that fit anywhere cost at least."""
+    ground = Ground.of(problem)
+    found = groups(ground, ground.single, Fields.holding(len(ground.dims) + 1, ground.fields.largest), whole=True)
+    if not found:
+        return 0
+    sides = _sides(ground, found)
+    common = _worths(ground, found, found)
+    paid = max(_paid(ground, found, side) for side in (sides, [(mask, common) for mask, _ in sides]))
+    # Each pod needs a node, and the whole of it.
+    paid = max(paid, *map(problem.space.price, {mask for mask in ground.single if mask}))
+    # Every price is a multiple of what divides them all.
+    usable = union(mask for mask, _ in sides)
+    part = gcd(*{problem.space.columns[c].price for c in bits(usable)}) or 1
+    return -(-paid // part) * part
+
+
+def _sides(ground: Ground, found: Sequence[Group]) -> list[Side]:
+    """The columns by the first group of which they hold anything, valued for that group's pods."""
+    sides, seen = [], 0
+    for group in found:
+        mask = 0
+        for n in group.asked:
+            mask |= ground.single[n]
+        sides.append((mask & ~seen, _worths(ground, [group], [group])))
+        seen |= mask
+    return sides
+
+
+def _worths(ground: Ground, wanted: Iterable[Group], offered: Iterable[Group]) -> Vector:
+    demands, columns = ground.problem.demands, ground.problem.space.columns
+    total = [0] * len(ground.dims)
+    for group in wanted:
+        for n, amounts in group.asked.items():
+            for d in range(len(total)):
+                total[d] += amounts[d] * demands[n].count
+    nets = {c: net[: len(total)] for group in offered for c, net in group.nets.items()}
+    prices = worth(total, [(columns[c].price, net) for c, net in nets.items()]).prices
+    return tuple(int(price * _SCALE) for price in prices)
+
+
+def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side]) -> int:
+    """What all pods pay, each where it is cheapest."""
+    rated = [(worths, _rated(ground, mask, worths)) for mask, worths in sides]
+    paid = 0
+    for group in found:
+        own = [(worths, [r for r in listed if group.mask >> r[2] & 1]) for worths, listed in rated]
+        for n in group.asked:
+            demand = ground.problem.demands[n]
+            amounts = [demand.amounts[d] for d in ground.dims]
+            single, least = ground.single[n], -1
+            for worths, listed in own:
+                # By price for their worth: the first that holds it is the cheapest of its side.
+                best = next((r for r in listed if single >> r[2] & 1), None)
+                if best is not None:
+                    pays = sum(map(mul, amounts, worths)) * best[1] * _PART // max(best[3], 1)
+                    least = pays if least < 0 else min(least, pays)
+            paid += max(least, 0) * demand.count
+    return paid // _PART
+
+
+def _rated(ground: Ground, mask: int, worths: Vector) -> list[tuple[float, int, int, int]]:
+    """Columns that have anything of worth: price for worth, price, number, worth; the cheapest for its worth first."""
+    space = ground.problem.space
+    found = []
+    for group_mask in sorted({demand.mask for demand in ground.problem.demands}):
+        for column in space.efficient(mask & group_mask, ground.dims):
+            net, price = space.net(column), space.columns[column].price
+            whole = sum(map(mul, (net[d] for d in ground.dims), worths))
+            found.append((price / whole if whole else 0.0, price, column, whole))
+    return sorted(set(found))

@@ -1,0 +1,71 @@
+"""Deals as the demands of a packing problem: alike in amounts, columns and rules of a node, they are one demand."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from agent.core.bins import Bin, Demand
+from agent.core.hosts import HostRule
+from agent.core.requirements import Requirements
+from agent.core.shapes import Shape
+from agent.core.space import Space, Vector
+from agent.core.topology.cells import Deal
+from agent.model.names import PodKey
+
+_Alike = tuple[Vector, int, Requirements, HostRule, int]
+
+
+@dataclass(slots=True)
+class Demands:
+    """Demands, and whose pods they are."""
+
+    demands: tuple[Demand, ...]
+    deals: tuple[tuple[Deal, ...], ...]
+    """Per demand."""
+    taken: list[int]
+    """Per demand: how many of its pods were bought for, in the order of its deals and of their keys."""
+
+    @classmethod
+    def of(cls, space: Space, shapes: Sequence[Shape], deals: Iterable[Deal]) -> "Demands":
+        """In the order of the shapes, the largest first, and of domains."""
+        alike: dict[_Alike, list[Deal]] = {}
+        for deal in sorted(deals, key=lambda d: (d.shape, d.level, tuple(v or "" for v in d.values))):
+            amounts = space.vector(shapes[deal.shape].requests * deal.size)
+            alike.setdefault((amounts, deal.offer.mask, deal.offer.asked, deal.host, deal.size), []).append(deal)
+        demands = []
+        for number, ((amounts, mask, asked, host, size), own) in enumerate(alike.items()):
+            units = sum(len(deal.keys) for deal in own) // size
+            demands.append(Demand(number, amounts, units, mask, asked, space.undecided(asked), host, size))
+        return cls(tuple(demands), tuple(map(tuple, alike.values())), [0] * len(demands))
+
+    def content(self, found: Bin) -> list[tuple[Deal, list[PodKey]]]:
+        """The pods of a bin that is bought, each time others."""
+        content = []
+        for number, units in found.content:
+            begin = self.taken[number]
+            self.taken[number] += units * self.demands[number].size
+            content += list(self._between(number, begin, self.taken[number]))
+        return content
+
+    def unbought(self, bins: Iterable[Bin]) -> list[tuple[Deal, list[PodKey], bool]]:
+        """Pods that nothing was bought for, and whether they were at least in one of the bins."""
+        filled = [0] * len(self.demands)
+        for found in bins:
+            for number, units in found.content:
+                filled[number] += units * self.demands[number].size
+        return [
+            (deal, keys, fits)
+            for number, demand in enumerate(self.demands)
+            for begin, end, fits in (
+                (self.taken[number], filled[number], True),
+                (filled[number], demand.count * demand.size, False),
+            )
+            for deal, keys in self._between(number, begin, end)
+        ]
+
+    def _between(self, number: int, begin: int, end: int) -> Iterator[tuple[Deal, list[PodKey]]]:
+        at = 0
+        for deal in self.deals[number]:
+            keys = deal.keys[max(begin - at, 0) : max(end - at, 0)]
+            if keys:
+                yield deal, keys
+            at += len(deal.keys)

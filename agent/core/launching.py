@@ -1,0 +1,43 @@
+"""Bought nodes as launches, with the pods that they are for."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from agent.core.buying import Purchase
+from agent.core.composing import Composer
+from agent.core.inputs import PackingInput
+from agent.core.shapes import Shape
+from agent.core.space import Space
+from agent.core.topology.cells import Deal
+from agent.model.actions import Launch
+from agent.model.names import PodKey
+from agent.model.resources import ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A purchase, of which space it is, and the pods of each deal that it is for."""
+
+    space: Space
+    purchase: Purchase
+    content: list[tuple[Deal, list[PodKey]]]
+
+
+def launches(
+    asked: PackingInput, shapes: Sequence[Shape], bought: Sequence[Bought], dropped: Collection[PodKey]
+) -> tuple[Launch, ...]:
+    """What is to be launched; a node of which every pod is ``dropped`` is not."""
+    made: list[Launch] = []
+    composer = Composer(asked)
+    for own in bought:
+        content = [(deal, [key for key in keys if key not in dropped]) for deal, keys in own.content]
+        pods = sorted(key for _, keys in content for key in keys)
+        if not pods:
+            continue
+        required = own.purchase.found.custom
+        for deal, keys in content:
+            both = required & deal.offer.asked if keys else required
+            required = required if both.conflict is not None else both
+        amounts = sum((shapes[deal.shape].requests * len(keys) for deal, keys in content), start=ZERO)
+        made.append(composer.launch(own.space, own.purchase.mask, (amounts, required), (len(made), pods)))
+    return tuple(made)

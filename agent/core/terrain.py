@@ -1,0 +1,92 @@
+"""What steering needs to know of a problem before it fills a node; the same for every style.
+
+Demands that may become the same columns form a group, and are packed with each other in mind. Only resources that
+something asks for are looked at. Where pods of a group repel each other, nodes are scarce beside resources: the
+selector that forces the most nodes becomes a resource of its own, of which a node has as much as its cap.
+"""
+
+from dataclasses import dataclass, field
+
+from agent.core.bins import Demand
+from agent.core.fields import Fields
+from agent.core.grouping import Group, amounts_of, groups
+from agent.core.growing import Ground
+from agent.core.hosts import EMPTY, FREE, HostRule
+from agent.core.queues import Entry, Queue, entries, queues
+from agent.core.requirements import Requirements
+from agent.core.space import Vector
+
+Kind = tuple[HostRule, Requirements, int]
+"""What decides, beside amounts, whether pods may join a node: host rule, undecided requirements, pods in a unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terrain:
+    """A problem, measured."""
+
+    ground: Ground
+    single: tuple[int, ...]
+    """Per demand: the columns that hold one unit of it on a node of its own."""
+    fields: Fields
+    kind_of: tuple[int, ...]
+    """Per demand the number of its kind; the freest kinds have the highest."""
+    groups: tuple[Group, ...]
+    """In the order in which they are served."""
+    value_of: dict[int, float]
+    """What a unit of each demand costs at least, in its group."""
+    _queues: dict[tuple[int, tuple[int, ...], Vector], tuple[Queue, ...]] = field(default_factory=dict)
+    _listed: dict[tuple[int, tuple[int, ...]], tuple[Entry, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ground: Ground) -> "Terrain":
+        """Look at the demands; queues are made when they are asked for."""
+        demands = ground.problem.demands
+        single = tuple(
+            mask if d.host is FREE or d.bearable(EMPTY, 1) else 0
+            for d, mask in zip(demands, ground.single, strict=True)
+        )
+        fields = Fields.holding(len(ground.dims) + 1, ground.fields.largest)
+        kinds = sorted({_kind(d) for d in demands}, key=lambda k: (k[0] == FREE, not k[1].by_key, _text(k)))
+        numbers = {kind: i for i, kind in enumerate(kinds)}
+        kind_of = tuple(numbers[_kind(d)] for d in demands)
+        found = groups(ground, single, fields)
+        value_of = {n: value for group in found for n, value in group.value.items()}
+        return cls(ground, single, fields, kind_of, found, value_of)
+
+    def queues(self, group: Group, column: int, *, own: bool) -> tuple[Queue, ...]:
+        """Per resource: the demands that take a larger share of it than of any other.
+
+        Those of the group's ``own``, or of all that are served later and may use the column. They are the same for all
+        columns of about the same shape.
+        """
+        net = group.nets[column]
+        later = (g.number for g in self.groups[group.number + 1 :] if g.mask >> column & 1)
+        listed = (group.number,) if own else tuple(later)
+        if not listed:
+            return ()
+        shape = tuple((amount * 4 // (net[0] or 1)).bit_length() for amount in net)
+        key = (group.number, listed, shape)
+        if key not in self._queues:
+            self._queues[key] = queues(self.fields, net, self._entries(group, listed))
+        return self._queues[key]
+
+    def _entries(self, group: Group, listed: tuple[int, ...]) -> tuple[Entry, ...]:
+        key = (group.number, listed)
+        if key not in self._listed:
+            demands = self.ground.problem.demands
+            asked = [
+                (n, self.kind_of[n], amounts_of(demands[n], self.ground.dims, group.slot))
+                for number in listed
+                for n in self.groups[number].asked
+            ]
+            self._listed[key] = entries(self.fields, asked)
+        return self._listed[key]
+
+
+def _kind(demand: Demand) -> Kind:
+    return demand.host, demand.custom, demand.size
+
+
+def _text(kind: Kind) -> tuple[object, ...]:
+    host, custom, size = kind
+    return host.matches, host.caps, host.needs, size, tuple((r.key, r.operator, r.values) for r in custom.written())

@@ -1,0 +1,141 @@
+"""Who is in which domain: pods that run, and those that this plan has given a place.
+
+Three tables for each topology key and selector: all pods that are selected (affinity and anti-affinity look at every
+node), pods whose required anti-affinity selects such pods (they keep them out: Karpenter's rule 10.16), and for
+each spread constraint its own, because its policies say which nodes are domains at all (rules 10.3 to 10.5).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from agent.core.requirements import Requirements, node_affinity, normalized
+from agent.core.rooms import Room
+from agent.core.taints import tolerates
+from agent.core.topology.levels import Spread
+from agent.model import names
+from agent.model.kubernetes import Pod, Taint, Toleration
+
+Domains = dict[str, int]
+"""How many pods there are in each domain of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which nodes are domains for a spread constraint."""
+
+    alternatives: tuple[Requirements, ...] = ()
+    """nodeAffinityPolicy Honor: what the pods require of a node; empty: nothing."""
+    tolerations: tuple[Toleration, ...] | None = None
+    """nodeTaintsPolicy Honor: what the pods tolerate; None: taints do not matter."""
+    keys: tuple[str, ...] = ()
+    """Labels that a node needs: the keys of all required spread constraints of the pods."""
+
+    def tolerates(self, taints: tuple[Taint, ...]) -> bool:
+        """Whether a node with these taints can be one of them."""
+        return self.tolerations is None or tolerates(self.tolerations, taints)
+
+    def passes(self, room: Room) -> bool:
+        """Whether a node is one of them."""
+        if not self.tolerates(room.taints):
+            return False
+        if any(room.value(key) is None for key in self.keys):
+            return False
+        return not self.alternatives or any(room.promises(asked) for asked in self.alternatives)
+
+
+@dataclass(slots=True)
+class Group:
+    """The domains of one spread constraint and the pods that it counts in each."""
+
+    key: str
+    number: int
+    filter: Filter
+    domains: Domains = field(default_factory=dict)
+    max_skew: int = 1 << 30
+    """The least of all its owners."""
+    _passed: dict[str, bool] = field(default_factory=dict)
+
+    def counts(self, room: Room) -> bool:
+        """Whether pods on this node are counted."""
+        if room.name not in self._passed:
+            self._passed[room.name] = self.filter.passes(room)
+        return self._passed[room.name]
+
+    def least(self, min_domains: int) -> int:
+        """Pods in the emptiest domain; none where there are fewer domains than there should be (rule 10.7)."""
+        return min(self.domains.values()) if self.domains and len(self.domains) >= min_domains else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A pod that runs, as others count it."""
+
+    room: Room
+    matches: tuple[int, ...]
+    keeps_out: tuple[tuple[str, int], ...]
+    """Keys and selectors of its required anti-affinity."""
+    going: bool
+
+
+@dataclass(slots=True)
+class Counts:
+    """The tables, which grow as pods are given places."""
+
+    keys_of: Mapping[int, set[str]]
+    """Per selector: the topology keys, other than the host name, that it is counted by."""
+    at_host: set[int]
+    """Selectors that rules about one node are about; for these all nodes together are one domain without a name."""
+    pods: defaultdict[tuple[str, int], Domains] = field(default_factory=lambda: defaultdict(dict))
+    guards: defaultdict[tuple[str, int], Domains] = field(default_factory=lambda: defaultdict(dict))
+    groups: dict[tuple[str, int, Filter], Group] = field(default_factory=dict)
+    by_number: defaultdict[tuple[str, int], list[Group]] = field(default_factory=lambda: defaultdict(list))
+
+    def group(self, spread: Spread, owner: Pod) -> Group:
+        """The group of a constraint of a pod; made, without domains, when it is asked for first."""
+        written = spread.written
+        asked = node_affinity(owner) if written.honor_affinity else ()
+        keys = {normalized(s.topology_key) for s in owner.spread if s.hard} if written.hard else set()
+        wanted = Filter(
+            asked if any(a.by_key for a in asked) else (),
+            owner.tolerations if written.honor_taints else None,
+            tuple(sorted(keys - {spread.key, names.HOSTNAME})),
+        )
+        key = (spread.key, spread.number, wanted)
+        if key not in self.groups:
+            found = self.groups[key] = Group(spread.key, spread.number, wanted)
+            self.by_number[spread.key, spread.number].append(found)
+        return self.groups[key]
+
+    def total(self, number: int, keys: Iterable[str]) -> int:
+        """How many pods there are in any domain of these keys."""
+        return sum(sum(self.pods[key, number].values()) for key in keys)
+
+    def see(self, rooms: Iterable[Room], running: Iterable[Running]) -> None:
+        """Count what runs, and the domains of the nodes that are there."""
+        for room in rooms:
+            for group in self.groups.values():
+                value = room.value(group.key)
+                if not room.going and value is not None and group.counts(room):
+                    group.domains.setdefault(value, 0)
+        for pod in running:
+            for key, number in pod.keeps_out:
+                add(self.guards[key, number], pod.room.value(key), 1)
+            for number in pod.matches:
+                add(self.pods[names.HOSTNAME, number], "", int(number in self.at_host))
+                for key in self.keys_of.get(number, ()):
+                    self._see(pod, key, number)
+
+    def _see(self, pod: Running, key: str, number: int) -> None:
+        value = pod.room.value(key)
+        add(self.pods[key, number], value, 1)
+        # A pod that is going counts for affinity, but no longer for a spread (kube-scheduler's rule).
+        for group in self.by_number.get((key, number), ()):
+            if not pod.going and not pod.room.going and group.counts(pod.room):
+                add(group.domains, value, 1)
+
+
+def add(domains: Domains, value: str | None, count: int) -> None:
+    """Count pods in a domain; a node without the key is in none."""
+    if value is not None:
+        domains[value] = domains.get(value, 0) + count

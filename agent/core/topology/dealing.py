@@ -1,0 +1,223 @@
+"""Which domain each pod goes to, decided on counts before anything is packed.
+
+Pods are given to room that is there or to a domain in which nodes are to be bought, one after the other, each where
+kube-scheduler would let it come at that moment; so the order in which they were given is one in which they can be
+bound. Then every (shape, domain) is a plain demand for packing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from agent.core.hosts import EMPTY
+from agent.core.placing import Place
+from agent.core.topology.cells import Cell, Deal, rank, without
+from agent.core.topology.checks import Checks, Values, count
+from agent.core.topology.offers import Offer, Offers, may_pass
+from agent.core.topology.promises import Promises
+from agent.core.topology.seating import Seating
+
+
+@dataclass(slots=True)
+class Dealing(Seating):
+    """Gives pods to places and domains, and keeps the counts of who is where."""
+
+    start: dict[int, int] = field(default_factory=dict)
+    """The level that a shape is tried at first: what an earlier one did not give it, it does not give it later."""
+    promises: Promises | None = None
+    _load: dict[Values, int] = field(default_factory=dict)
+    _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """By topology keys: how many pods were dealt to domains of these."""
+    _by_keys: dict[tuple[str, ...], dict[Values, list[Place]]] = field(default_factory=dict)
+
+    def keep_promises(self) -> None:
+        """Give claims the pods that they were bought for."""
+        self.promises = Promises(self)
+        self.promises.reserve()
+
+    def deal(self, offers: Offers) -> list[Deal]:
+        """Give what is left to room and domains; what finds neither stays left. The deals are to be bought."""
+        deals: list[Deal] = []
+        progress = True
+        while progress:
+            progress = False
+            for number in self.in_turn():
+                before = len(self.left[number])
+                for at in range(self.start.get(number, 0), len(self.shapes[number].levels)):
+                    if self.left[number]:
+                        self._level(number, at, offers, deals)
+                progress |= len(self.left[number]) < before
+            if self.promises is not None:
+                progress |= self.promises.keep() or (not progress and self.promises.release())
+        return deals
+
+    def _level(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
+        """Give pods of a shape to all that a level allows."""
+        checks = self.checks(number, at)
+        cells = self._open_cells(number, at, offers, deals)
+        begun = checks.begins(self.counts) if cells else frozenset[int]()
+        if begun:
+            self._begin(number, at, (cells, offers), deals)
+            begun = checks.begins(self.counts)
+        while cells and self.left[number]:
+            cell = self._best(number, at, cells, begun)
+            if cell is None:
+                return
+            alike = checks.indifferent and not begun and not cell.company
+            several = len(self.left[number]) if alike else 1
+            if cell.places:
+                place = cell.places[-1]
+                rule = without(self.shapes[number].hosts[at], begun)
+                several = place.times(self.shapes[number], rule, several)
+                self.seat(number, at, (cell.values, place), self.taken(number, several))
+            elif cell.offer is not None:
+                self._add(self._opened(number, at, (cell, cell.offer, offers), deals), several)
+            begun = begun and checks.begins(self.counts)
+
+    def _open_cells(self, number: int, at: int, offers: Offers, deals: Sequence[Deal]) -> list[Cell]:
+        """Every domain with room, or with something to buy, for a pod of the shape."""
+        shape, keys = self.shapes[number], self.checks(number, at).keys
+        cells: dict[Values, Cell] = {}
+        for values, places in self._grouped(keys).items():
+            usable = [p for p in places if shape.requests.fits_in(p.free) and p.room.accepts(shape, shape.levels[at])]
+            if usable:
+                cells[values] = Cell(values, usable[::-1])
+        company = () if keys else self._company(number, at)
+        if self._may_be_bought(number, at, deals):
+            for found in offers.of(shape, at, keys or company):
+                for values, offer in found.items():
+                    cell = cells.setdefault(values, Cell(values, [], company=company))
+                    cell.offer = cell.offer or offer
+                if found and not keys:
+                    break
+        return list(cells.values())
+
+    def _company(self, number: int, at: int) -> tuple[str, ...]:
+        """Topology keys by which pods are dealt that get a node each, although no rule of theirs needs it.
+
+        What fills up those nodes has domains, and so the pods are dealt to where that is.
+        """
+        rule = self.shapes[number].hosts[at]
+        if not any(n in rule.matches for n, _ in (*rule.caps, *rule.wishes)):
+            return ()
+        return max(self._dealt, key=lambda keys: (self._dealt[keys], keys), default=())
+
+    def reachable(self, number: int, at: int, offers: Offers) -> list[Values]:
+        """Every domain with room, or with something to buy, for a pod of the shape, whatever its rules about others."""
+        return [cell.values for cell in self._open_cells(number, at, offers, ())]
+
+    def _grouped(self, keys: tuple[str, ...]) -> dict[Values, list[Place]]:
+        """Rooms by their domains; one of which a domain is not known yet takes no pods that it matters to."""
+        if keys not in self._by_keys:
+            found: dict[Values, list[Place]] = {}
+            for place in self.places:
+                if all(map(place.room.decides, keys)):
+                    found.setdefault(tuple(map(place.room.value, keys)), []).append(place)
+            self._by_keys[keys] = found
+        return self._by_keys[keys]
+
+    def _may_be_bought(self, number: int, at: int, deals: Sequence[Deal]) -> bool:
+        """Whether a new node can be what the rules of one node ask: also what must be there comes onto new nodes."""
+        rule = self.shapes[number].hosts[at]
+        if not rule.needs:
+            return bool(EMPTY.room(rule, 1))
+        begun = self.checks(number, at).begins(self.counts)
+        coming = {n for own in deals for n in own.host.matches}
+        return bool(EMPTY.room(without(rule, rule.needs), 1)) and all(n in begun or n in coming for n in rule.needs)
+
+    def _best(self, number: int, at: int, cells: Iterable[Cell], begun: frozenset[int]) -> Cell | None:
+        """Of the domains that the next pod may come into: room that is there first, then what costs least."""
+        checks, shape = self.checks(number, at), self.shapes[number]
+        rule, leasts = without(shape.hosts[at], begun), checks.leasts()
+        best: tuple[tuple[object, ...], Cell] | None = None
+        for cell in cells:
+            if not checks.allows(cell.values, leasts, begun):
+                continue
+            while cell.places and not cell.places[-1].times(shape, rule, 1):
+                cell.places.pop()
+            if not cell.places and cell.offer is None:
+                continue
+            found = rank(cell, checks, self._load.get(cell.values, 0))
+            if best is None or found < best[0]:
+                best = found, cell
+        return best[1] if best is not None else None
+
+    def _opened(self, number: int, at: int, chosen: tuple[Cell, Offer, Offers], deals: list[Deal]) -> Deal:
+        """The deal of a domain in which something is bought."""
+        cell, offer, offers = chosen
+        if cell.deal is None:
+            checks, space = self.checks(number, at), offers.space(offer.shelf)
+            entries = checks.entries(cell.values, lambda group: may_pass(space, group.filter, offer))
+            host = self.shapes[number].hosts[at]
+            cell.deal = Deal(number, at, offer, checks.keys or cell.company, cell.values, host, entries)
+            deals.append(cell.deal)
+        return cell.deal
+
+    def _add(self, deal: Deal, several: int) -> None:
+        deal.keys += self.taken(deal.shape, several)
+        count(deal.entries, several)
+        self._load[deal.values] = self._load.get(deal.values, 0) + several
+        if deal.domain:
+            self._dealt[deal.domain] = self._dealt.get(deal.domain, 0) + several
+
+    def _begin(self, number: int, at: int, chosen: tuple[list[Cell], Offers], deals: list[Deal]) -> None:
+        """Choose where a group that must be together is: where most of its pods could be."""
+        cells, offers = chosen
+        checks = self.checks(number, at)
+        begun = checks.begins(self.counts)
+        members = self._members(begun, offers)
+        for cell in cells:
+            own = dict(zip(checks.keys, cell.values, strict=True))
+            cell.votes = sum(
+                pods
+                for pods, domains in members
+                if any(all(own.get(key, value) == value for key, value in domain.items()) for domain in domains)
+            )
+        if any(n in begun for n in self.shapes[number].hosts[at].needs):
+            self._on_one_node(number, at, chosen, deals)
+
+    def _members(self, begun: frozenset[int], offers: Offers) -> list[tuple[int, list[dict[str, str | None]]]]:
+        """For each shape of a group: how many of its pods wait, and the domains that they could come into."""
+        found = []
+        for number, waiting in self.left.items():
+            at = len(self.shapes[number].levels) - 1
+            if waiting and any(own.number in begun for own in self.shapes[number].levels[at].affinity):
+                keys = self.checks(number, at).keys
+                cells = self._open_cells(number, at, offers, ())
+                found.append((len(waiting), [dict(zip(keys, cell.values, strict=True)) for cell in cells]))
+        return found
+
+    def _on_one_node(self, number: int, at: int, chosen: tuple[list[Cell], Offers], deals: list[Deal]) -> None:
+        """Put as many as one node holds onto it: onto room that is there if none that can be bought holds more."""
+        cells, offers = chosen
+        shape, checks = self.shapes[number], self.checks(number, at)
+        begun, leasts = checks.begins(self.counts), checks.leasts()
+        rule, waiting = without(shape.hosts[at], begun), len(self.left[number])
+        options: list[tuple[int, int, int, Cell]] = []
+        for n, cell in enumerate(cells):
+            if checks.allows(cell.values, leasts, begun):
+                cell.places.sort(key=lambda place: place.times(shape, rule, waiting))
+                there = cell.places[-1].times(shape, rule, waiting) if cell.places else 0
+                new = offers.most(cell.offer, shape, EMPTY.room(rule, waiting)) if cell.offer is not None else 0
+                options += [(-cell.votes, -most, at, cell) for most, at in ((there, n), (new, len(cells) + n)) if most]
+        if options:
+            _, most, where, cell = min(options, key=lambda option: option[:3])
+            several = self._in_a_row(checks, cell.values, -most)
+            if where < len(cells):
+                self.seat(number, at, (cell.values, cell.places[-1]), self.taken(number, several))
+            elif cell.offer is not None:
+                deal = self._opened(number, at, (cell, cell.offer, offers), deals)
+                deal.host, deal.size = rule, several
+                self._add(deal, several)
+            for other in cells:
+                other.offer = None
+
+    def _in_a_row(self, checks: Checks, values: Values, most: int) -> int:
+        """How many pods may come into a domain one after the other, at most ``most``."""
+        entries = checks.entries(values, lambda _: True)
+        several = 1
+        count(entries, 1)
+        while several < most and checks.allows(values, checks.leasts(), checks.begins(self.counts)):
+            count(entries, 1)
+            several += 1
+        count(entries, -several)
+        return several

@@ -1,0 +1,192 @@
+"""Which domains pods could be bought nodes in: the columns of every pool, cut by the values of topology keys."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from agent.core.buying import Buying
+from agent.core.hosts import EMPTY, FREE, HostRule
+from agent.core.requirements import ABSENT, Requirements, ValueSet
+from agent.core.shapes import Shape
+from agent.core.shelf import union
+from agent.core.shop import Shop
+from agent.core.space import Space
+from agent.core.topology.checks import Values
+from agent.core.topology.counts import Filter
+from agent.core.topology.levels import Level
+from agent.model.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Columns of one domain that hold a pod."""
+
+    shelf: int
+    mask: int
+    asked: Requirements
+    """What its nodes must be, the domain included."""
+    price: int
+    """How much dearer than in the cheapest domain, in hundredths."""
+    turn: int = 0
+    """By which of the alternatives of node affinity it is."""
+
+
+@dataclass(slots=True)
+class Offers:
+    """What can be bought at present. The shelves are those of pools of equal weight, the heaviest first."""
+
+    shops: Sequence[Shop]
+    buying: Buying | None
+    """None: as if there were no limits."""
+    total: Resources
+    """What all pods ask together."""
+    daemons: Sequence[HostRule] = ()
+    """What a pod of each DaemonSet means to others on its node."""
+    closed: frozenset[int] = frozenset()
+    """Shelves that nothing is to be taken from."""
+    _spaces: dict[int, Space] = field(default_factory=dict)
+    _open: dict[tuple[int, object], int] = field(default_factory=dict)
+    _cells: dict[tuple[int, int, tuple[str, ...]], list[tuple[Values, int, int]]] = field(default_factory=dict)
+    _beside: dict[tuple[int, HostRule], int] = field(default_factory=dict)
+
+    def space(self, number: int) -> Space:
+        """What a shelf holds; put together when it is looked at first."""
+        if number not in self._spaces:
+            shop = self.shops[number]
+            self._spaces[number] = shop.all() if self.buying is None else shop.within(self.buying)
+        return self._spaces[number]
+
+    def of(self, shape: Shape, at: int, keys: tuple[str, ...]) -> Iterator[dict[Values, Offer]]:
+        """Per shelf: for each domain, by the first of the level's alternatives that leaves any, what holds a pod."""
+        return (self._on(number, shape, at, keys) for number in range(len(self.shops)) if number not in self.closed)
+
+    def _on(self, number: int, shape: Shape, at: int, keys: tuple[str, ...]) -> dict[Values, Offer]:
+        space, level, rule = self.space(number), shape.levels[at], shape.hosts[at]
+        usable = self._open_to(number, shape, level) & self._beside_daemons(number, rule)
+        holding = space.fits(space.vector(shape.requests)) & usable
+        cells: dict[Values, Offer] = {}
+        for turn, asked in enumerate(level.alternatives if holding else ()):
+            found = space.select(asked, usable)
+            if found & holding:
+                # A later alternative counts in domains only that no earlier one leaves anything in.
+                offers = self._cut(number, found, holding, asked, keys)
+                cells = {
+                    values: replace(offer, turn=turn) if turn else offer for values, offer in offers.items()
+                } | cells
+                if not keys:
+                    break
+        return cells
+
+    def _cut(
+        self, number: int, wide: int, holding: int, asked: Requirements, keys: tuple[str, ...]
+    ) -> dict[Values, Offer]:
+        if not keys:
+            return {(): Offer(number, wide, asked, 0)}
+        found = {}
+        for values, mask, price in self._parts(number, wide, keys):
+            if mask & holding:
+                cell = {k: ABSENT if v is None else ValueSet(frozenset({v})) for k, v in zip(keys, values, strict=True)}
+                found[values] = Offer(number, mask, asked & Requirements(cell), price)
+        return found
+
+    def _parts(self, number: int, wide: int, keys: tuple[str, ...]) -> list[tuple[Values, int, int]]:
+        """The domains that some columns have, the columns of each, and how dear each is."""
+        key = (number, wide, keys)
+        if key not in self._cells:
+            space = self.space(number)
+            options = [domain_values(space, wide, k) for k in keys]
+            masks = []
+            for values in product(*options):
+                mask = wide
+                for k, value in zip(keys, values, strict=True):
+                    wanted = ABSENT if value is None else ValueSet(frozenset({value}))
+                    mask = space.select(Requirements({k: wanted}), mask)
+                if mask:
+                    masks.append((values, mask))
+            prices = [self._price(number, mask) for _, mask in masks]
+            least = min(prices, default=0.0)
+            self._cells[key] = [
+                (values, mask, int((price - least) * 100 / least) if least else 0)
+                for (values, mask), price in zip(masks, prices, strict=True)
+            ]
+        return self._cells[key]
+
+    def _price(self, number: int, mask: int) -> float:
+        """What all pods would cost on the one column that suits their sum best, fractions of a node included."""
+        space = self.space(number)
+        total = space.vector(self.total)
+        dims = [d for d, amount in enumerate(total) if amount]
+        shares = [
+            max(total[d] / max(space.net(i)[d], 1) for d in dims) * space.columns[i].price
+            for i in space.efficient(mask, dims)
+        ]
+        return min(shares, default=float(space.price(mask)))
+
+    def _open_to(self, number: int, shape: Shape, level: Level) -> int:
+        """Columns of pools whose taints the pods tolerate."""
+        key = (number, (shape.example.tolerations, level.minds_soft_taints))
+        if key not in self._open:
+            space = self.space(number)
+            self._open[key] = union(
+                members
+                for own, members in zip(space.templates, space.members, strict=True)
+                if shape.repelled_by(own.pool.taints, soft=level.minds_soft_taints) is None
+            )
+        return self._open[key]
+
+    def _beside_daemons(self, number: int, rule: HostRule) -> int:
+        """Columns on which no DaemonSet's pod keeps such a pod out, by its ports or by anti-affinity."""
+        if rule is FREE or not any(own.matches or own.caps for own in self.daemons):
+            return -1
+        key = (number, rule)
+        if key not in self._beside:
+            alone = HostRule(rule.matches, rule.caps)
+            clash = [not EMPTY.plus(own, 1).room(alone, 1) for own in self.daemons]
+            against = sum(1 << d for d, own in enumerate(clash) if own)
+            space = self.space(number)
+            self._beside[key] = union(part.mask for part in space.parts if not part.daemons & against)
+        return self._beside[key]
+
+    def most(self, offer: Offer, shape: Shape, limit: int) -> int:
+        """How many pods of the shape one node of the offer holds, at most ``limit``."""
+        space = self.space(offer.shelf)
+        amounts = space.vector(shape.requests)
+        dims = [d for d, amount in enumerate(amounts) if amount]
+        held = (
+            min(space.net(i)[d] // amounts[d] for d in dims)
+            for i in space.maximal(offer.mask & space.fits(amounts), dims)
+        )
+        return min(max(held, default=0), limit)
+
+    def universe(self, key: str, wanted: Filter) -> frozenset[str]:
+        """The domains in which nodes could be bought that pass the filter (Karpenter's rules 10.1 and 10.5)."""
+        found: set[str] = set()
+        for space in map(self.space, range(len(self.shops))):
+            mask = union(
+                members
+                for own, members in zip(space.templates, space.members, strict=True)
+                if wanted.tolerates(own.pool.taints)
+            )
+            if wanted.alternatives:
+                mask = union(space.select(asked, mask) for asked in wanted.alternatives)
+            found |= {value for value in domain_values(space, mask, key) if value is not None}
+        return frozenset(found)
+
+
+def may_pass(space: Space, wanted: Filter, offer: Offer) -> bool:
+    """Whether a node of the offer could be one that passes the filter."""
+    if not wanted.alternatives:
+        return True
+    return any(
+        asked.overlaps(offer.asked) and space.select(asked & offer.asked, offer.mask) for asked in wanted.alternatives
+    )
+
+
+def domain_values(space: Space, mask: int, key: str) -> Iterable[str | None]:
+    """Values of a label that nodes of these columns can have, in order; None last, where they can be without it."""
+    found = set(space.values(mask, key))
+    for own, members in zip(space.templates, space.members, strict=True):
+        if mask & members and key in own.base.by_key:
+            found |= own.base.by_key[key].distinct()
+    usable = [v for v in sorted(found) if space.select(Requirements({key: ValueSet(frozenset({v}))}), mask)]
+    return (*usable, None) if space.select(Requirements({key: ABSENT}), mask) else tuple(usable)

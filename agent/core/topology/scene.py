@@ -1,0 +1,117 @@
+"""What there is before the first pod is given a place: shapes, room, and who is where."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.core.hosts import EMPTY, HostRule, HostState
+from agent.core.inputs import PackingInput
+from agent.core.placing import Place
+from agent.core.requirements import normalized
+from agent.core.rooms import Room, rooms
+from agent.core.shapes import Shape, shapes
+from agent.core.taints import SOFT
+from agent.core.templates import daemon_pods
+from agent.core.topology.counts import Counts, Running
+from agent.core.topology.dealing import Dealing
+from agent.core.topology.levels import Ladder
+from agent.core.topology.offers import Offers
+from agent.core.topology.selectors import Selectors, known_namespaces
+from agent.model import names
+from agent.model.kubernetes import Pod
+from agent.model.resources import ZERO, Resources
+
+_KeepsOut = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Shapes of the pods that are to be placed, the rooms, and the pods that run."""
+
+    shapes: tuple[Shape, ...]
+    rooms: tuple[Room, ...]
+    running: tuple[Running, ...]
+    daemons: tuple[HostRule, ...]
+    """What a pod of each DaemonSet means to others on a new node."""
+    hosts: dict[str, HostState]
+    """Per room in which any rule about one node holds: its pods' counts and caps."""
+    selectors: Selectors
+
+    @classmethod
+    def of(cls, asked: PackingInput, pods: Sequence[Pod]) -> "Scene":
+        """Number the selectors of all rules, then tell pods apart by them."""
+        there = rooms(asked)
+        bound = sorted((p for p in asked.bound if p.node_name is not None and not p.is_finished), key=lambda p: p.key)
+        selectors = Selectors(known_namespaces(asked.namespaces, (*pods, *bound)))
+        soft = any(
+            t.effect == SOFT for own in (*(p.taints for p in asked.pools), *(r.taints for r in there)) for t in own
+        )
+        ladder = Ladder(selectors, asked.limits.preference_policy == "Respect", soft)
+        kept_out = [_keeps_out(pod, selectors) for pod in bound]
+        daemons = daemon_pods(asked)
+        for pod in daemons:
+            _keeps_out(pod, selectors)
+        grouped = shapes(pods, ladder)
+        by_name = {room.name: room for room in there}
+        running, hosts = [], defaultdict[str, HostState](HostState)
+        for pod, own in zip(bound, kept_out, strict=True):
+            room = by_name.get(pod.node_name or "")
+            if room is None:
+                continue
+            matches = selectors.matched(pod)
+            rule = _host(pod, own, selectors)
+            hosts[room.name] = hosts[room.name].plus(rule, 1)
+            if matches or own:
+                running.append(Running(room, matches, own, pod.meta.deleted_at is not None))
+        rules = tuple(_host(pod, _keeps_out(pod, selectors), selectors) for pod in daemons)
+        return cls(grouped, there, tuple(running), rules, dict(hosts), selectors)
+
+    @property
+    def total(self) -> Resources:
+        """What all pods ask together."""
+        return sum((shape.requests * shape.count for shape in self.shapes), start=ZERO)
+
+    def counts(self, everything: Offers) -> Counts:
+        """Who is where now.
+
+        The domains of a spread are those of nodes that are there and of all that pools could have (Karpenter's rule
+        10.1).
+        """
+        counts = Counts(self.selectors.keys_of, self.selectors.at_host)
+        for shape in self.shapes:
+            for spread in {s for level in shape.levels for s in level.spread if s.key != names.HOSTNAME}:
+                group = counts.group(spread, shape.example)
+                group.max_skew = min(group.max_skew, spread.written.max_skew)
+        for group in counts.groups.values():
+            group.domains.update(dict.fromkeys(sorted(everything.universe(group.key, group.filter)), 0))
+        counts.see(self.rooms, self.running)
+        return counts
+
+    def dealing(self, everything: Offers) -> Dealing:
+        """Everything is to be placed yet."""
+        places = tuple(
+            Place(room, room.free, self.hosts.get(room.name, EMPTY))
+            for room in self.rooms
+            if not room.going and all(amount >= 0 for _, amount in room.free.items())
+        )
+        left = {number: list(shape.keys) for number, shape in enumerate(self.shapes)}
+        return Dealing(self.shapes, self.counts(everything), places, left)
+
+
+def _keeps_out(pod: Pod, selectors: Selectors) -> _KeepsOut:
+    """Keys and selectors of a pod's required anti-affinity."""
+    if not pod.anti_affinity:
+        return ()
+    found = []
+    for term in pod.anti_affinity:
+        key = normalized(term.topology_key)
+        found.append((key, selectors.number([selectors.looked(term, pod.meta.namespace)], [key])))
+    return tuple(found)
+
+
+def _host(pod: Pod, keeps_out: _KeepsOut, selectors: Selectors) -> HostRule:
+    """What a pod that is there already means to those that come onto its node."""
+    caps, ports = selectors.ports(pod.host_ports)
+    matches = (frozenset(selectors.matched(pod)) | ports) & selectors.at_host
+    caps |= {number: int(number in matches) for key, number in keeps_out if key == names.HOSTNAME}
+    return HostRule(tuple(sorted(matches)), tuple(sorted(caps.items())))

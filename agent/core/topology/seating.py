@@ -1,0 +1,81 @@
+"""Who has which place: pods on room that is there, and the order in which all were given one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent.core.placing import Place
+from agent.core.shapes import Shape
+from agent.core.topology.cells import Deal, Seat
+from agent.core.topology.checks import Checks, Values, count
+from agent.core.topology.counts import Counts
+from agent.model.names import PodKey
+
+
+@dataclass(slots=True)
+class Seating:
+    """What waits, what has a place, and the counts of who is where."""
+
+    shapes: Sequence[Shape]
+    counts: Counts
+    places: Sequence[Place]
+    left: dict[int, list[PodKey]]
+    """Pods of each shape that have no place yet, in order of name."""
+    seats: dict[PodKey, Seat] = field(default_factory=dict)
+    order: dict[PodKey, None] = field(default_factory=dict)
+    """Pods as they were given a place, the last time that they were."""
+    returned: bool = False
+    """Some were given a place and lost it again."""
+    _checks: dict[tuple[int, int], Checks] = field(default_factory=dict)
+
+    def checks(self, number: int, at: int) -> Checks:
+        """What decides on domains for pods of a shape at a level."""
+        if (number, at) not in self._checks:
+            self._checks[number, at] = Checks.of(self.shapes[number], at, self.counts)
+        return self._checks[number, at]
+
+    def taken(self, number: int, several: int) -> list[PodKey]:
+        """The first pods of a shape, which wait no longer."""
+        keys = self.left[number][:several]
+        del self.left[number][:several]
+        self.order.update(dict.fromkeys(keys))
+        return keys
+
+    def seat(self, number: int, at: int, where: tuple[Values, Place], keys: Sequence[PodKey]) -> None:
+        """Give pods of a shape, that wait no longer, room that is there."""
+        values, place = where
+        shape = self.shapes[number]
+        place.take(shape, shape.hosts[at], len(keys))
+        count(self.checks(number, at).entries(values, lambda group: group.counts(place.room)), len(keys))
+        self.order.update(dict.fromkeys(keys))
+        self.seats.update((key, Seat(number, place)) for key in keys)
+
+    def give_back(self, deal: Deal, keys: Sequence[PodKey]) -> None:
+        """Take pods out of a deal: no node was bought for them."""
+        self.returned = True
+        gone = set(keys)
+        deal.keys = [key for key in deal.keys if key not in gone]
+        self.left[deal.shape] = sorted([*self.left[deal.shape], *keys])
+        count(deal.entries, -len(keys))
+        for key in keys:
+            del self.order[key]
+
+    def in_turn(self) -> list[int]:
+        """Groups that must be together, the largest first, then what is constrained, then what is only counted.
+
+        What waits for others comes after them; what no rule is about takes what is left.
+        """
+        groups: dict[int, int] = {}
+        for number, keys in self.left.items():
+            for own in self.shapes[number].levels[0].affinity[:1]:
+                groups[own.number] = groups.get(own.number, 0) + len(keys)
+        return sorted((n for n, keys in self.left.items() if keys), key=lambda n: (*self._turn(n, groups), n))
+
+    def _turn(self, number: int, groups: dict[int, int]) -> tuple[int, int, int]:
+        shape = self.shapes[number]
+        level = shape.levels[0]
+        if level.affinity:
+            own = level.affinity[0].number
+            return (0, -groups[own], own) if own in shape.matches else (3, 0, 0)
+        if level.keys:
+            return (1, 0, 0)
+        return (2, 0, 0) if self.checks(number, 0).keys else (4, 0, 0)

@@ -1,0 +1,62 @@
+"""Several ways of filling new nodes, of which the cheapest is taken.
+
+First-fit decreasing is always among them, so that the answer is never dearer than it. Steering is tried with nodes of
+all sizes and with smaller ones only, because which rounds better depends on the demands; where few pods share a node,
+also with each of the largest demands as a node's first pod. The worst nodes of the best answer are packed once more.
+"""
+
+from agent.core.bins import Bin, Problem
+from agent.core.firstfit import first_fit
+from agent.core.growing import Ground
+from agent.core.merging import merged
+from agent.core.repacking import repacked
+from agent.core.steered import Style, steered
+from agent.core.terrain import Terrain
+
+PLAIN = (Style(0.75), Style(1.0))
+HEADS = Style(1.0, heads=8)
+"""Trying several first pods pays when few pods share a node, and costs most when many do."""
+FEW_PODS = 20
+FEW_UNITS = 100
+"""So few are packed in one style: an answer in milliseconds is worth more than the last percent of a few nodes."""
+MANY_DEMANDS = 2000
+REPACKED = (Style(1.0), Style(0.75), Style(0.5))
+REPACKED_FEW = (HEADS, Style(0.75), Style(0.5, heads=8))
+REPACKED_MANY = (Style(1.0),)
+"""Styles in which the least efficient nodes are packed once more."""
+CEILINGS = (1.0, 0.5)
+"""First-fit is tried with any type, and with types of at most half the size of the largest."""
+
+
+def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
+    """The cheapest of all variants; of equal ones that with the fewest nodes, then the earliest."""
+    if not problem.demands:
+        return ()
+    ground = Ground.of(problem)
+    order = range(len(problem.demands))
+    ceilings = CEILINGS if len(order) <= MANY_DEMANDS else CEILINGS[:1]
+    variants = [first_fit(ground, order, problem.space.cheaper(share)) for share in ceilings]
+    if not problem.floors and problem.space.dearest:
+        variants += _steered(ground)
+    most = max(problem.placed(v) for v in variants)
+    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if problem.placed(v) == most]
+    best = min(whole, key=lambda w: w[:3])[3]
+    return merged(ground, [problem.widened(b) for b in best])
+
+
+def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
+    """Variants of steering, and the cheapest of them with its worst nodes packed once more."""
+    problem = ground.problem
+    terrain = Terrain.of(ground)
+    counts = [d.count for d in problem.demands]
+    if sum(counts) <= FEW_UNITS:
+        return [steered(terrain, HEADS, counts)]
+    many = len(counts) > MANY_DEMANDS
+    found = [steered(terrain, style, counts) for style in (PLAIN[:1] if many else PLAIN)]
+    pods = sum(problem.placed(v) for v in found)
+    few = not many and pods <= FEW_PODS * sum(map(len, found))
+    if few:
+        found.append(steered(terrain, HEADS, counts))
+    best = min(found, key=lambda v: (-problem.placed(v), problem.price(v), len(v)))
+    again = REPACKED_MANY if many else REPACKED_FEW if few else REPACKED
+    return [*found, repacked(terrain, best, again)]

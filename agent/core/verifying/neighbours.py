@@ -1,0 +1,234 @@
+"""Whether every pod may be where it is sent beside all others: affinity, anti-affinity, spread and host ports.
+
+The plan's placements are gone through in their order, as kube-scheduler would bind them one by one once all nodes of
+the plan are there. Sources: kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints and
+.../assign-pod-node. Pods that DaemonSets will have on new nodes are left aside.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from agent.core.inputs import PackingInput, PackingResult
+from agent.core.requirements import Requirements, node_affinity, normalized
+from agent.core.verifying.faults import PlanInvalid
+from agent.core.verifying.selected import Everyone, Set, is_selected
+from agent.core.verifying.sites import Site, sites
+from agent.model.constraints import PodAffinityTerm
+from agent.model.kubernetes import Pod, Toleration
+from agent.model.plan import Placement
+
+_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
+
+
+@dataclass(slots=True)
+class _Table:
+    """How many pods of a set there are in each domain of a key."""
+
+    key: str
+    selected: Set
+    counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    passing: frozenset[str] | None = None
+    """Of a spread constraint: the names of the nodes that are domains."""
+
+
+class _Spread(NamedTuple):
+    table: _Table
+    itself: bool
+    max_skew: int
+    min_domains: int
+
+
+class _Rules(NamedTuple):
+    """What pods of one kind require of others."""
+
+    spread: tuple[_Spread, ...]
+    near: tuple[_Table, ...]
+    itself: bool
+    """Selected by its own affinity."""
+    apart: tuple[_Table, ...]
+    guarded: tuple[_Table, ...]
+    """Its own anti-affinity, where those that come later look for it: counts who keeps them out, not who is there."""
+
+
+_NONE = _Rules((), (), False, (), ())
+
+
+class _Bound(NamedTuple):
+    """A pod as it is bound: what it requires, where it is counted, and where anti-affinity of others keeps it out."""
+
+    pod: Pod
+    rules: _Rules
+    counted: tuple[_Table, ...]
+    kept_out: tuple[_Table, ...]
+
+
+def check_neighbours(asked: PackingInput, result: PackingResult) -> None:
+    """Bind every placed pod in order.
+
+    Raises:
+        PlanInvalid: naming the pod and the rule.
+    """
+    by_key = {p.key: p for p in asked.pods}
+    placed = [by_key[p.pod] for p in result.placements]
+    there = [p for p in asked.bound if p.node_name is not None and not p.is_finished]
+    if not any(map(_has_rules, there)) and not any(map(_has_rules, placed)):
+        return
+    binding = _Binding(asked, sites(asked, result), [*there, *placed])
+    names = [*(pod.node_name or "" for pod in there), *map(_name, result.placements)]
+    for number, (bound, name) in enumerate(zip(binding.bound, names, strict=True)):
+        if number >= len(there):
+            binding.bind(bound, binding.sites[name])
+        elif name in binding.sites:
+            binding.count(bound, binding.sites[name])
+
+
+def _has_rules(pod: Pod) -> bool:
+    return bool(pod.affinity or pod.anti_affinity or pod.spread or pod.host_ports)
+
+
+def _name(placement: Placement) -> str:
+    return placement.node or placement.claim or f"launch {placement.launch}"
+
+
+class _Binding:
+    """The cluster as pods are bound, one after the other."""
+
+    def __init__(self, asked: PackingInput, there: dict[str, Site], pods: Sequence[Pod]) -> None:
+        self.sites = there
+        self._everyone = Everyone(asked.namespaces, pods)
+        self._tables: dict[object, _Table] = {}
+        self._guards: dict[tuple[str, Set], _Table] = {}
+        self._rules: dict[object, _Rules] = {}
+        self._counted: dict[object, tuple[tuple[_Table, ...], tuple[_Table, ...]]] = {}
+        self._ports: defaultdict[tuple[str, str, int], set[str]] = defaultdict(set)
+        # All tables are there before it is asked which of them count a pod.
+        rules = [self._of(pod) for pod in pods]
+        self.bound = [_Bound(pod, own, *self._counted_in(pod)) for pod, own in zip(pods, rules, strict=True)]
+
+    def bind(self, bound: _Bound, site: Site) -> None:
+        """Let a pod come, if every rule allows it at this moment."""
+        pod, rules, _, kept_out = bound
+        for spread in rules.spread:
+            _check_spread(pod, site, spread)
+        total = any(any(table.counts.values()) for table in rules.near) or not rules.itself
+        for table in rules.near:
+            value = site.value(table.key)
+            if value is None or (total and not table.counts[value]):
+                raise PlanInvalid(f"pod {pod.key} on {site.name}: no pod that it has affinity to is in its {table.key}")
+        for table in (*rules.apart, *kept_out):
+            if table.counts.get(site.value(table.key) or ""):
+                raise PlanInvalid(f"pod {pod.key} on {site.name}: anti-affinity forbids it in this {table.key}")
+        if pod.host_ports:
+            self._take_ports(pod, site)
+        self.count(bound, site)
+
+    def count(self, bound: _Bound, site: Site) -> None:
+        """Count a pod where it is."""
+        pod = bound.pod
+        for table in bound.counted:
+            value = site.value(table.key)
+            counts = table.passing is None or (pod.meta.deleted_at is None and site.name in table.passing)
+            if value is not None and counts:
+                table.counts[value] += 1
+        for table in bound.rules.guarded:
+            table.counts[site.value(table.key) or ""] += site.value(table.key) is not None
+        for port in pod.host_ports:
+            self._ports[site.name, port.protocol, port.port].add(port.address)
+
+    def _take_ports(self, pod: Pod, site: Site) -> None:
+        for port in pod.host_ports:
+            taken = self._ports[site.name, port.protocol, port.port]
+            clash = taken if port.address in _ANY_ADDRESS else taken & ({port.address} | _ANY_ADDRESS)
+            if clash:
+                raise PlanInvalid(f"pod {pod.key} on {site.name}: host port {port.port} is taken")
+
+    def _of(self, pod: Pod) -> _Rules:
+        if not (pod.affinity or pod.anti_affinity or pod.spread):
+            return _NONE
+        kind = (pod.meta.namespace, pod.affinity, pod.anti_affinity, pod.spread, _labels(pod), _nodes(pod))
+        if kind not in self._rules:
+            self._rules[kind] = self._made(pod)
+        return self._rules[kind]
+
+    def _made(self, pod: Pod) -> _Rules:
+        own = pod.meta.namespace
+        together = self._everyone.selected(pod.affinity, own)
+        return _Rules(
+            tuple(self._spread(pod)),
+            tuple(self._table(key, together) for key in dict.fromkeys(_key(t) for t in pod.affinity)),
+            is_selected(pod, together),
+            tuple(self._table(_key(t), self._everyone.selected([t], own)) for t in pod.anti_affinity),
+            tuple(self._guard(_key(t), self._everyone.selected([t], own)) for t in pod.anti_affinity),
+        )
+
+    def _table(self, key: str, selected: Set) -> _Table:
+        return self._tables.setdefault((key, selected), _Table(key, selected))
+
+    def _guard(self, key: str, selected: Set) -> _Table:
+        return self._guards.setdefault((key, selected), _Table(key, selected))
+
+    def _spread(self, pod: Pod) -> Iterable[_Spread]:
+        hard = [s for s in pod.spread if s.hard]
+        keys = frozenset(normalized(s.topology_key) for s in hard)
+        for written in hard:
+            selected: Set = ((written.selector, frozenset({pod.meta.namespace})),)
+            nodes = node_affinity(pod) if written.honor_affinity and (pod.node_selector or pod.affinity_terms) else None
+            tolerations = pod.tolerations if written.honor_taints else None
+            key = normalized(written.topology_key)
+            table = self._tables.setdefault((key, selected, keys, nodes, tolerations), _Table(key, selected))
+            if table.passing is None:
+                found = {s.name for s in self.sites.values() if _passes(s, keys, nodes, tolerations)}
+                table.passing = frozenset(found)
+                table.counts.update(dict.fromkeys((self.sites[n].value(key) or "" for n in found), 0))
+            yield _Spread(table, is_selected(pod, selected), written.max_skew, written.min_domains or 0)
+
+    def _counted_in(self, pod: Pod) -> tuple[tuple[_Table, ...], tuple[_Table, ...]]:
+        """The tables that the pod is counted in, and those that say where it is kept out."""
+        key = (pod.meta.namespace, _labels(pod))
+        if key not in self._counted:
+            own = tuple(table for table in self._tables.values() if is_selected(pod, table.selected))
+            guards = tuple(table for table in self._guards.values() if is_selected(pod, table.selected))
+            self._counted[key] = own, guards
+        return self._counted[key]
+
+
+def _labels(pod: Pod) -> object:
+    return tuple(pod.meta.labels.items())
+
+
+def _nodes(pod: Pod) -> object:
+    return (tuple(pod.node_selector.items()), pod.affinity_terms, pod.tolerations)
+
+
+def _key(term: PodAffinityTerm) -> str:
+    return normalized(term.topology_key)
+
+
+def _passes(
+    site: Site,
+    keys: Iterable[str],
+    nodes: tuple[Requirements, ...] | None,
+    tolerations: tuple[Toleration, ...] | None,
+) -> bool:
+    """Whether a node is a domain of a spread constraint, by its policies."""
+    if site.going or any(site.value(key) is None for key in keys):
+        return False
+    if tolerations is not None and not site.is_tolerated(tolerations):
+        return False
+    return nodes is None or any(map(site.may_be, nodes))
+
+
+def _check_spread(pod: Pod, site: Site, spread: _Spread) -> None:
+    table = spread.table
+    value = site.value(table.key)
+    if value is None:
+        raise PlanInvalid(f"pod {pod.key} on {site.name}: its node has no certain {table.key} to be spread over")
+    count = table.counts[value] + spread.itself
+    if count <= spread.max_skew:
+        return
+    least = min(table.counts.values()) if len(table.counts) >= spread.min_domains else 0
+    if count - least > spread.max_skew:
+        sentence = f"{count} pods here, {least} in the emptiest domain, and maxSkew is {spread.max_skew}"
+        raise PlanInvalid(f"pod {pod.key} on {site.name}: topology spread on {table.key}: {sentence}")

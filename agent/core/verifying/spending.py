@@ -1,0 +1,68 @@
+"""Whether the limits of pools and the brakes of the whole cluster hold."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+from agent.core.inputs import PackingInput, PackingResult
+from agent.core.requirements import Requirements
+from agent.core.verifying.faults import PlanInvalid
+from agent.model import names
+from agent.model.kubernetes import NodeClaim
+from agent.model.names import ClassName
+
+
+def check_spending(asked: PackingInput, result: PackingResult) -> None:
+    """Check what is bought.
+
+    Raises:
+        PlanInvalid: naming the limit.
+    """
+    _within_limits(asked, result)
+    _within_brakes(asked, result)
+
+
+def _within_limits(asked: PackingInput, result: PackingResult) -> None:
+    """What pools have and what launches may become at most stays within their limits."""
+    for pool in asked.pools:
+        launches = [launch for launch in result.launches if launch.draft.pool == pool.name]
+        claims = [p.claim for p in asked.pairs if p.claim is not None and p.claim.pool == pool.name]
+        for resource, limit in pool.limits.items():
+            if not launches:
+                continue
+            alike = Counter((launch.draft.node_class, launch.instance_types) for launch in launches)
+            planned = sum(n * _most(asked, own, listed, resource) for (own, listed), n in alike.items())
+            if planned and planned + sum(_held(asked, claim, resource) for claim in claims) > limit:
+                raise PlanInvalid(f"NodePool {pool.name} would use more {resource} than its limit")
+
+
+def _held(asked: PackingInput, claim: NodeClaim, resource: str) -> int:
+    if claim.provider_id is not None and resource != "nodes":
+        return claim.capacity.amount(resource)
+    allowed = Requirements.of(claim.requirements).get(names.INSTANCE_TYPE)
+    listed = [t.name for t in asked.instance_types.get(claim.node_class, ()) if allowed.allows(t.name)]
+    return _most(asked, claim.node_class, listed, resource)
+
+
+def _most(asked: PackingInput, node_class: ClassName, listed: Sequence[str], resource: str) -> int:
+    if resource == "nodes":
+        return 1
+    chosen = set(listed)
+    types = asked.instance_types.get(node_class, ())
+    return max((t.capacity.amount(resource) for t in types if t.name in chosen), default=0)
+
+
+def _within_brakes(asked: PackingInput, result: PackingResult) -> None:
+    """The brakes over all pools: nodes, launches per minute, one trial of a pool in protected mode."""
+    count = len(result.launches)
+    if not count:
+        return
+    claims = sum(pair.claim is not None for pair in asked.pairs)
+    recent = sum(asked.now - at < timedelta(minutes=1) for at in asked.launches)
+    if not asked.launch or claims + count > asked.limits.max_nodes:
+        raise PlanInvalid("more nodes would be bought than maxNodes allows, or any while none may be")
+    if recent + count > asked.limits.launches_per_minute:
+        raise PlanInvalid("more launches than launchesPerMinute allows")
+    for pool in asked.protected:
+        if sum(launch.draft.pool == pool for launch in result.launches) > 1:
+            raise PlanInvalid(f"NodePool {pool} is in protected mode and would buy more than one node")

@@ -1,0 +1,210 @@
+"""Karpenter's rules 15.1 to 15.4 on NodeOverlays, each with a plan or a catalogue that changes without it."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.core.decide import decide
+from agent.core.overlays import overlaid
+from agent.manifests import parse_node_overlay
+from agent.model import names
+from agent.model.constraints import Requirement
+from agent.model.ec2 import InstanceType, Offering
+from agent.model.kubernetes import NodePool
+from agent.model.names import ClassName, InstanceTypeName
+from agent.model.overlays import NodeOverlay
+from agent.model.plan import Plan
+from agent.model.resources import Resources
+from tests.build import TYPES, ZONE_A, ZONE_C, meta, pod, pool, snapshot
+from tests.manifests.cases import OVERLAY, changed
+
+CLASS = ClassName("default")
+CENT = 10_000_000
+
+
+def overlay(name: str = "o", *requirements: Requirement, **fields: Any) -> NodeOverlay:
+    return NodeOverlay(meta(name), requirements, **fields)
+
+
+def of_type(*kinds: str) -> Requirement:
+    return Requirement(names.INSTANCE_TYPE, "In", kinds)
+
+
+def applied(
+    *overlays: NodeOverlay, pools: tuple[NodePool, ...] = (), types: tuple[InstanceType, ...] = TYPES
+) -> dict[str, InstanceType]:
+    found = overlaid({CLASS: types}, pools or (pool(),), overlays)
+    return {kind.name: kind for kind in found.instance_types[CLASS]}
+
+
+def prices(types: dict[str, InstanceType], name: str = "t3.medium") -> list[int]:
+    return [o.price_nano_usd for o in types[name].offerings]
+
+
+def planned(*overlays: NodeOverlay, **fields: Any) -> Plan:
+    about: dict[str, Any] = {"pods": (pod(),), "pools": (pool(),)} | fields
+    found = overlaid({CLASS: TYPES}, about["pools"], overlays)
+    return decide(snapshot(instance_types=found.instance_types, overlays=found.overlays, **about))
+
+
+# 15.1: prices and capacities.
+
+
+@pytest.mark.parametrize(
+    ("fields", "price"),
+    [
+        ({"price_nano_usd": 4 * CENT}, 40_000_000),
+        ({"price_change_nano_usd": CENT}, 62_000_000),
+        ({"price_change_nano_usd": -CENT}, 42_000_000),
+        ({"price_change_ppm": -100_000}, 46_800_000),
+        ({"price_change_ppm": 250_000}, 65_000_000),
+        ({"price_change_ppm": -1_000_000}, 0),
+        ({"price_change_nano_usd": -99 * CENT}, 0),
+        ({}, 52_000_000),
+    ],
+)
+def test_rules_15_1_and_15_4_a_price_is_set_or_changed_and_never_below_nothing(
+    fields: dict[str, int], price: int
+) -> None:
+    types = applied(overlay("o", of_type("t3.medium"), **fields))
+    assert prices(types) == [price, price]
+    assert prices(types, "t3.large") == [104_000_000] * 2
+
+
+def test_a_plan_buys_by_the_overlaid_price_and_says_so() -> None:
+    assert [x.instance_type for x in planned().launches] == ["t3.medium"]
+    plan = planned(overlay("discount", of_type("t3.xlarge"), price_nano_usd=CENT))
+    (launch,) = plan.launches
+    assert (launch.instance_type, launch.price_nano_usd, plan.price.after) == ("t3.xlarge", CENT, CENT)
+    assert launch.draft.annotations[names.PRICE_OVERLAY] == "true"
+    assert names.CAPACITY_OVERLAY not in launch.draft.annotations
+    assert names.PRICE_OVERLAY not in planned().launches[0].draft.annotations
+
+
+def test_rule_15_1_a_capacity_makes_room_for_what_ec2_does_not_know() -> None:
+    smart = pod(requests=Resources(1000, 1 << 30, 1, extended=(("smarter-devices/fuse", 1),)))
+    assert planned(pods=(smart,)).launches == ()
+    devices = overlay("fuse", of_type("t3.large"), capacity=Resources(extended=(("smarter-devices/fuse", 2),)))
+    (launch,) = planned(devices, pods=(smart,)).launches
+    assert launch.instance_type == "t3.large"
+    assert launch.draft.annotations[names.CAPACITY_OVERLAY] == "true"
+    assert launch.draft.requests.amount("smarter-devices/fuse") == 1
+
+
+def test_rule_15_1_a_manifest_is_read_exactly() -> None:
+    percent = parse_node_overlay(changed(OVERLAY, ("spec.priceAdjustment", "-12.5%"), ("spec.weight", 7)))
+    assert (percent.price_change_ppm, percent.weight, percent.faults) == (-125_000, 7, ())
+    assert percent.requirements == (of_type("m5.large"),)
+    plus = parse_node_overlay(changed(OVERLAY, ("spec.priceAdjustment", "+.05")))
+    assert (plus.price_change_nano_usd, plus.price_change_ppm) == (5 * CENT, None)
+    both = changed(OVERLAY, ("spec.priceAdjustment", None), ("spec.price", "0.05"), ("spec.capacity", {"a.b/c": "2"}))
+    absolute = parse_node_overlay(both)
+    assert (absolute.price_nano_usd, absolute.capacity.extended) == (5 * CENT, (("a.b/c", 2),))
+    broken = parse_node_overlay(changed(OVERLAY, ("spec.price", "0.05")))
+    assert broken.faults == ("spec.priceAdjustment: price and priceAdjustment exclude each other",)
+
+
+# 15.2: what it is about.
+
+
+def test_rule_15_2_a_price_is_that_of_the_offerings_that_match() -> None:
+    spot = tuple(
+        msgspec.structs.replace(kind, offerings=(*kind.offerings, Offering(ZONE_A, "spot", 2 * CENT))) for kind in TYPES
+    )
+    zone = overlay("zone", Requirement(names.ZONE, "In", (ZONE_C,)), price_nano_usd=CENT)
+    assert prices(applied(zone, types=spot)) == [52_000_000, CENT, 2 * CENT]
+    kind = overlay("spot", Requirement(names.CAPACITY_TYPE, "In", ("spot",)), price_nano_usd=CENT)
+    assert prices(applied(kind, types=spot)) == [52_000_000, 52_000_000, CENT]
+
+
+def test_rule_15_2_a_capacity_is_that_of_the_type_if_any_offering_matches() -> None:
+    extra = Resources(extended=(("a.b/c", 1),))
+    somewhere = applied(overlay("z", Requirement(names.ZONE, "In", (ZONE_C,)), capacity=extra))
+    assert somewhere["t3.medium"].capacity.extended == (("a.b/c", 1),)
+    nowhere = applied(overlay("z", Requirement(names.ZONE, "In", ("elsewhere",)), capacity=extra))
+    assert nowhere["t3.medium"].capacity.extended == ()
+
+
+@pytest.mark.parametrize(
+    ("requirement", "meant"),
+    [
+        (Requirement(names.ARCH, "In", ("amd64",)), True),
+        (Requirement(names.ARCH, "In", ("arm64",)), False),
+        (Requirement("example.com/unknown", "Exists"), False),
+        (Requirement("example.com/unknown", "NotIn", ("x",)), True),
+        (Requirement("example.com/team", "In", ("blue",)), True),
+        (Requirement(names.NODEPOOL, "In", ("workers",)), True),
+        (Requirement(names.NODEPOOL, "In", ("others",)), False),
+        (Requirement(names.NODECLASS, "In", ("default",)), True),
+    ],
+)
+def test_rule_15_2_labels_are_those_of_type_and_pool_and_unknown_ones_are_denied(
+    requirement: Requirement, meant: bool
+) -> None:
+    blue = pool(labels={"example.com/team": "blue"})
+    found = applied(overlay("o", requirement, price_nano_usd=CENT), pools=(blue,))
+    assert prices(found) == ([CENT] * 2 if meant else [52_000_000] * 2)
+
+
+def test_an_overlay_that_means_some_pools_of_a_class_and_not_others_corrects_nothing_and_is_told() -> None:
+    only = overlay("only", Requirement(names.NODEPOOL, "In", ("workers",)), price_nano_usd=CENT)
+    plan = planned(only, pools=(pool(), pool("others")))
+    assert plan.launches[0].price_nano_usd == 52_000_000
+    (notice,) = [n for n in plan.notices if n.kind == "NodeOverlay"]
+    assert (notice.name, notice.reason.code) == ("only", "NodeOverlayNotReady")
+    assert "it means NodePool workers and not others, which share EC2NodeClass default" in notice.reason.message
+    apart = msgspec.structs.replace(pool("others"), node_class=ClassName("else"))
+    assert planned(only, pools=(pool(), apart)).launches[0].price_nano_usd == CENT
+
+
+# 15.3: weight and conflicts.
+
+
+def test_rule_15_3_the_heaviest_counts_for_each_price_and_resource() -> None:
+    light = overlay("light", price_nano_usd=3 * CENT, capacity=Resources(extended=(("a.b/c", 1),)), weight=1)
+    heavy = overlay("heavy", of_type("t3.medium"), price_nano_usd=CENT, weight=2)
+    for order in ((light, heavy), (heavy, light)):
+        found = applied(*order)
+        assert (prices(found), prices(found, "t3.large")) == ([CENT] * 2, [3 * CENT] * 2)
+        assert found["t3.medium"].capacity.extended == (("a.b/c", 1),)
+
+
+def test_rule_15_3_of_two_with_equal_weight_the_first_of_the_alphabet_counts_nowhere() -> None:
+    first = overlay("a", price_nano_usd=CENT)
+    last = overlay("b", of_type("t3.medium"), price_nano_usd=2 * CENT)
+    for order in ((first, last), (last, first)):
+        plan = planned(*order)
+        assert plan.launches[0].price_nano_usd == 2 * CENT
+        (notice,) = [n for n in plan.notices if n.kind == "NodeOverlay"]
+        assert notice.name == "a"
+        assert "it conflicts with NodeOverlay b of the same weight over the price of t3.medium" in notice.reason.message
+        assert prices(applied(*order), "t3.large") == [104_000_000] * 2
+
+
+def test_rule_15_3_capacities_conflict_by_resource() -> None:
+    def extra(name: str) -> Resources:
+        return Resources(extended=((name, 1),))
+
+    found = overlaid(
+        {CLASS: TYPES}, (pool(),), (overlay("a", capacity=extra("x/y")), overlay("b", capacity=extra("x/z")))
+    )
+    assert [o.faults for o in found.overlays] == [(), ()]
+    found = overlaid(
+        {CLASS: TYPES}, (pool(),), (overlay("a", capacity=extra("x/y")), overlay("b", capacity=extra("x/y")))
+    )
+    assert ["conflicts" in "".join(o.faults) for o in found.overlays] == [True, False]
+
+
+def test_rule_15_5_a_broken_overlay_corrects_nothing_and_stops_no_other() -> None:
+    broken = overlay("broken", price_nano_usd=CENT, faults=("spec.price: is wrong",))
+    good = overlay("good", of_type("t3.xlarge"), price_nano_usd=2 * CENT)
+    plan = planned(broken, good)
+    assert [(x.instance_type, x.price_nano_usd) for x in plan.launches] == [("t3.xlarge", 2 * CENT)]
+    assert [n.reason.message for n in plan.notices if n.kind == "NodeOverlay"] == ["spec.price: is wrong"]
+
+
+def test_a_type_that_no_overlay_is_about_stays_as_it_is() -> None:
+    found = applied(overlay("o", of_type("t3.medium"), price_nano_usd=CENT))
+    assert found[InstanceTypeName("t3.large")] is TYPES[1]
+    assert applied() == {kind.name: kind for kind in TYPES}

@@ -1,0 +1,71 @@
+"""What files of a plan hold beyond pods, nodes and pools, and what a cluster would have filled in."""
+
+from __future__ import annotations
+
+import json
+
+from agent.kube.offline import Objects, objects
+from agent.manifests import load_documents
+from agent.model.constraints import PodAffinityTerm, Requirement
+
+
+def read(*manifests: dict[str, object]) -> Objects:
+    loaded = load_documents(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)}), "file.yaml")
+    found = objects(loaded.documents)
+    assert (loaded.faults, found.faults, found.notes) == ((), (), ())
+    return found
+
+
+def manifest(api_version: str, kind: str, name: str, **fields: object) -> dict[str, object]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **fields}
+
+
+def test_volumes_their_claims_classes_and_limits_are_read() -> None:
+    found = read(
+        manifest("v1", "PersistentVolume", "pv", spec={"csi": {"driver": "d", "volumeHandle": "h"}}),
+        manifest("v1", "PersistentVolumeClaim", "data", spec={"volumeName": "pv"}),
+        manifest("storage.k8s.io/v1", "StorageClass", "gp3", provisioner="d"),
+        manifest("storage.k8s.io/v1", "CSINode", "i-1", spec={"drivers": [{"name": "d", "allocatable": {"count": 3}}]}),
+    )
+    assert [v.handle for v in found.volumes] == ["h"]
+    assert [(c.meta.namespace, c.volume) for c in found.volume_claims] == [("default", "pv")]
+    assert [c.provisioner for c in found.storage_classes] == ["d"]
+    assert [(n.node_name, n.limits) for n in found.attach_limits] == [("i-1", {"d": 3})]
+
+
+def test_labels_of_namespaces_are_read() -> None:
+    namespace = manifest("v1", "Namespace", "shop")
+    namespace["metadata"] = {"name": "shop", "labels": {"team": "x"}}
+    assert read(namespace).namespaces == {"shop": {"team": "x"}}
+
+
+def test_a_pod_has_the_priority_of_its_class_or_of_the_default_class() -> None:
+    found = read(
+        manifest("v1", "Pod", "classed", spec={"priorityClassName": "high"}),
+        manifest("v1", "Pod", "said", spec={"priorityClassName": "high", "priority": 7}),
+        manifest("v1", "Pod", "plain", spec={}),
+        manifest("scheduling.k8s.io/v1", "PriorityClass", "high", value=1000),
+        manifest("scheduling.k8s.io/v1", "PriorityClass", "usual", value=10, globalDefault=True),
+    )
+    assert {p.meta.name: p.priority for p in found.pods} == {"classed": 1000, "said": 7, "plain": 10}
+
+
+def test_a_term_of_a_pod_without_a_namespace_looks_in_the_default_one() -> None:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}
+    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    expected = PodAffinityTerm("kubernetes.io/hostname", (Requirement("app", "In", ("web",)),), ("default",))
+    pods = read(
+        manifest("v1", "Pod", "web", spec={"affinity": affinity}),
+        manifest("apps/v1", "Deployment", "api", spec={"replicas": 1, "template": {"spec": {"affinity": affinity}}}),
+    ).pods
+    assert [p.anti_affinity for p in pods] == [(expected,), (expected,)]
+
+
+def test_pods_behind_a_scheduling_gate_are_not_pending() -> None:
+    gated = {"schedulingGates": [{"name": "quota"}]}
+    pods = read(
+        manifest("v1", "Pod", "gated", spec=gated),
+        manifest("v1", "Pod", "free", spec={}),
+        manifest("apps/v1", "Deployment", "api", spec={"replicas": 1, "template": {"spec": gated}}),
+    ).pods
+    assert {p.meta.name: p.unschedulable for p in pods} == {"gated": False, "free": True, "api-0": False}
