@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-JOINERY: Final = (sys.executable, "-m", "agent")
+JOINERY: Final = (sys.executable, "-P", "-m", "agent")
+"""Of this installation: -P leaves the working directory out, where another package may be called so."""
 STOP_SECONDS: Final = 15.0
 
 

@@ -38,6 +38,11 @@ class Listed(msgspec.Struct, frozen=True, rename="camel"):
         return self.state in ALIVE
 
 
+NO_PROXY: Final = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+"""Nothing of a sandbox is behind the proxy that the environment may name."""
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 class Steering:
     """The paths by which the embedded EC2 is steered and looked into; AWS has none of them."""
 
@@ -93,7 +98,7 @@ class Steering:
         data = json.dumps(body if body is not None else {}).encode() if method == "POST" else None
         url = self.endpoint + path
         request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 - on loopback, by us
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - likewise
+        with _DIRECT.open(request, timeout=30) as answer:
             return json.loads(answer.read())
 
 
@@ -115,7 +120,7 @@ class EmbeddedEc2(Steering):
         """Start the process, which takes some seconds to serve."""
         with (self.log or Path(os.devnull)).open("w") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "agent.sim.ec2", "--region", self.region],
+                [sys.executable, "-P", "-m", "agent.sim.ec2", "--region", self.region],
                 stdout=subprocess.PIPE,
                 stderr=out,
                 text=True,
@@ -155,6 +160,7 @@ class EmbeddedEc2(Steering):
         """What makes boto3 talk to it and to nothing else."""
         return {
             **CREDENTIALS,
+            **NO_PROXY,
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import boto3
 import msgspec
 import yaml
+from botocore.config import Config
 
 from agent.join.facts import JoinFacts, read_facts
 from agent.join.tokens import NAMESPACE, BootstrapToken, secret_manifest, secret_name
@@ -201,7 +202,9 @@ class Sandbox:
     def _aws(self, service: str) -> Iterator[Any]:
         access, secret = CREDENTIALS.values()
         session = boto3.Session(aws_access_key_id=access, aws_secret_access_key=secret, region_name=REGION)
-        client: Any = session.client(service, endpoint_url=self.ec2.endpoint)  # type: ignore[call-overload]
+        # Without proxies of the environment: it is on loopback.
+        direct = Config(proxies={})
+        client: Any = session.client(service, endpoint_url=self.ec2.endpoint, config=direct)  # type: ignore[call-overload]
         try:
             yield client
         finally:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ class Started:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-        environment = kept | {"TMPDIR": str(folder)}
+        # A proxy that does not answer: nothing of the sandbox may ask it.
+        proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:1")
+        environment = kept | {"TMPDIR": str(folder)} | proxies
         command = [sys.executable, "-m", "agent", "sandbox", *arguments]
         self.process = subprocess.Popen(
             command,
@@ -53,6 +56,17 @@ class Started:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in listed.split()]
 
+    def daemons(self) -> list[int]:
+        """Its children that are `joinery run`; for a moment a new process has no command line."""
+        lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in self.children()}
+        return [pid for pid, line in lines.items() if b"run" in line]
+
+    def kill(self) -> None:
+        """Whatever a failed test has left."""
+        for pid in (*self.children(), self.process.pid) if self.process.poll() is None else ():
+            os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
         out, error = self.process.communicate(timeout=SECONDS)
@@ -60,8 +74,21 @@ class Started:
         return self.process.returncode
 
 
-def test_it_serves_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
-    started = Started(tmp_path, "--no-fixed-nodes")
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
+    started: list[Started] = []
+
+    def starting(*arguments: str) -> Started:
+        started.append(Started(tmp_path, *arguments))
+        return started[-1]
+
+    yield starting
+    for one in started:
+        one.kill()
+
+
+def test_it_serves_until_ctrl_c_and_leaves_nothing(start: Callable[..., Started], tmp_path: Path) -> None:
+    started = start("--no-fixed-nodes")
     environment = started.environment
     with KubeApi.from_kubeconfig(environment["KUBECONFIG"]) as api:
         crds = {o["metadata"]["name"] for o in items(api, paths.crds())}
@@ -78,8 +105,8 @@ def test_it_serves_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
-def test_without_a_daemon_it_says_how_to_start_one(tmp_path: Path) -> None:
-    started = Started(tmp_path, "--no-daemon", "--no-fixed-nodes")
+def test_without_a_daemon_it_says_how_to_start_one(start: Callable[..., Started], tmp_path: Path) -> None:
+    started = start("--no-daemon", "--no-fixed-nodes")
     assert len(started.children()) == 1
     [command] = re.findall(r"^  joinery (run .*)$", started.said, re.MULTILINE)
     own = subprocess.run(
@@ -95,14 +122,13 @@ def test_without_a_daemon_it_says_how_to_start_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_part_that_dies_ends_it_with_a_sentence(tmp_path: Path) -> None:
-    started = Started(tmp_path, "--no-fixed-nodes")
+def test_a_part_that_dies_ends_it_with_a_sentence(start: Callable[..., Started], tmp_path: Path) -> None:
+    started = start("--no-fixed-nodes")
     log = re.findall(r"tail -f (\S+)", started.said)
     assert len(log) == 1
-    for pid in started.children():
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"run" in command:
-            os.kill(pid, signal.SIGKILL)
+    wait_until("the daemon's process", lambda: bool(started.daemons()))
+    [daemon] = started.daemons()
+    os.kill(daemon, signal.SIGKILL)
     _, error = started.process.communicate(timeout=SECONDS)
     assert started.process.returncode == 1
     assert error.startswith("Error: joinery run ended with status -9")

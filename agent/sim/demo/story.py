@@ -24,6 +24,8 @@ DEPLOYMENT: Final = "/apis/apps/v1/namespaces/default/deployments/scan-worker"
 LOOK_SECONDS: Final = 0.2
 _GIB: Final = 1024
 _WIDTH: Final = 100
+_NAMED: Final = 5
+"""Nodes of a type that are called by name; the rest is counted."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -88,7 +90,8 @@ class Story:
             vcpus, memory = vcpus_and_memory(kind)
             each = price(REGION, kind, "", "on-demand")
             total += each * len(listed)
-            shown = ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")  # noqa: PLR2004 - fits a line
+            more = len(listed) - _NAMED
+            shown = ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
             rows.append((kind, str(vcpus), str(memory // _GIB), f"{dollars(each)}/h", shown))
         self._terminal.table(rows)
         self._terminal.note(f"together {dollars(total)} an hour, queue or no queue")
