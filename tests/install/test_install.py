@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from agent.join.fixed import control_plane
 from tests.join.machine import Boot, Machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -298,3 +300,13 @@ def test_a_folder_where_the_link_belongs_is_not_thrown_away(host: Host) -> None:
     assert done.status == 1
     assert "/opt/joinery/venv is no link; move it away first" in done.console
     assert (host.root / "opt/joinery/venv/bin").is_dir()
+
+
+def test_the_wheel_carries_what_the_script_looks_for_beside_itself() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+
+    for name in ("install.sh", "systemd", "requirements-runtime.lock"):
+        assert (ROOT / name).exists()
+        assert carried[name] == f"agent/host/{name}"
+    assert "/opt/joinery/unpacked/agent/host/install.sh --wheel" in control_plane()

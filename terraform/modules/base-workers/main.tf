@@ -20,6 +20,7 @@ locals {
 }
 
 resource "aws_instance" "this" {
+  # checkov:skip=CKV_AWS_126: detailed monitoring costs extra and nothing here reads it
   for_each = local.machines
 
   ami                     = var.image_id == null ? nonsensitive(data.aws_ssm_parameter.image[0].value) : var.image_id

@@ -60,6 +60,7 @@ locals {
 }
 
 resource "aws_instance" "this" {
+  # checkov:skip=CKV_AWS_126: detailed monitoring costs extra and nothing here reads it
   count = var.machines
 
   ami                     = var.image_id == null ? nonsensitive(data.aws_ssm_parameter.image[0].value) : var.image_id
@@ -102,6 +103,8 @@ resource "aws_instance" "this" {
 }
 
 resource "aws_lb" "api" {
+  # checkov:skip=CKV_AWS_91: a network load balancer logs TLS listeners only, and this one passes TCP on
+  # checkov:skip=CKV_AWS_150: termination_protection decides; the example to try has it off
   count = local.balanced ? 1 : 0
 
   name               = substr(replace("${var.cluster}-api", "/[^A-Za-z0-9-]/", "-"), 0, 32)
@@ -111,6 +114,7 @@ resource "aws_lb" "api" {
   security_groups    = var.security_group_ids
 
   enable_cross_zone_load_balancing = true
+  enable_deletion_protection       = var.termination_protection
 
   tags = local.tags
 }

@@ -209,7 +209,7 @@ variable "kms_key_arn" {
 }
 
 variable "termination_protection" {
-  description = "Refuse to terminate the machines until it is false again."
+  description = "Refuse to terminate the machines and to delete the load balancer until it is false again."
   type        = bool
   default     = true
 }

@@ -10,6 +10,7 @@ locals {
 }
 
 resource "aws_ssm_parameter" "join_facts" {
+  # checkov:skip=CKV2_AWS_34: what it holds is public
   name        = "${local.prefix}/join-facts"
   description = "Public facts for joining ${var.cluster}; written by Joinery"
   type        = "String"
@@ -24,6 +25,7 @@ resource "aws_ssm_parameter" "join_facts" {
 # "new" until the first control-plane machine has made the cluster: what replaces that machine later joins, and never
 # makes a second cluster.
 resource "aws_ssm_parameter" "control_plane_state" {
+  # checkov:skip=CKV2_AWS_34: what it holds is public
   name        = "${local.prefix}/control-plane/state"
   description = "Whether the cluster ${var.cluster} was made; written by its first control-plane machine"
   type        = "String"
@@ -36,6 +38,7 @@ resource "aws_ssm_parameter" "control_plane_state" {
 }
 
 resource "aws_kms_key" "this" {
+  # checkov:skip=CKV2_AWS_64: the default policy leaves it to IAM, where the module iam narrows it
   count = var.create_kms_key ? 1 : 0
 
   description             = "Bootstrap tokens of ${var.cluster}"
