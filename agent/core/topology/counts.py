@@ -39,7 +39,7 @@ class Filter:
         """Whether a node is one of them."""
         if not self.tolerates(room.taints):
             return False
-        if any(room.value(key) is None for key in self.keys):
+        if any(room.decides(key) and room.value(key) is None for key in self.keys):
             return False
         return not self.alternatives or any(room.promises(asked) for asked in self.alternatives)
 

@@ -181,7 +181,8 @@ class _Binding:
             if table.passing is None:
                 found = {s.name for s in self.sites.values() if _passes(s, keys, nodes, tolerations)}
                 table.passing = frozenset(found)
-                table.counts.update(dict.fromkeys((self.sites[n].value(key) or "" for n in found), 0))
+                values = (self.sites[name].value(key) for name in found)
+                table.counts.update({value: 0 for value in values if value is not None})
             yield _Spread(table, is_selected(pod, selected), written.max_skew, written.min_domains or 0)
 
     def _counted_in(self, pod: Pod) -> tuple[tuple[_Table, ...], tuple[_Table, ...]]:
@@ -213,7 +214,7 @@ def _passes(
     tolerations: tuple[Toleration, ...] | None,
 ) -> bool:
     """Whether a node is a domain of a spread constraint, by its policies."""
-    if site.going or any(site.value(key) is None for key in keys):
+    if site.going or any(map(site.lacks, keys)):
         return False
     if tolerations is not None and not site.is_tolerated(tolerations):
         return False
