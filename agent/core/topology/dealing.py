@@ -21,8 +21,8 @@ from agent.core.topology.seating import Seating
 class Dealing(Seating):
     """Gives pods to places and domains, and keeps the counts of who is where."""
 
-    start: dict[int, int] = field(default_factory=dict)
-    """The level that a shape is tried at first: what an earlier one did not give it, it does not give it later."""
+    shut: set[tuple[int, int, int]] = field(default_factory=set)
+    """Shape, level and shelf where nothing could be put together for what was dealt: it is not dealt there again."""
     promises: Promises | None = None
     _load: dict[Values, int] = field(default_factory=dict)
     _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Dealing(Seating):
             progress = False
             for number in self.in_turn():
                 before = len(self.left[number])
-                for at in range(self.start.get(number, 0), len(self.shapes[number].levels)):
+                for at in range(len(self.shapes[number].levels)):
                     if self.left[number]:
                         self._level(number, at, offers, deals)
                 progress |= len(self.left[number]) < before
@@ -78,16 +78,17 @@ class Dealing(Seating):
         shape, keys = self.shapes[number], self.checks(number, at).keys
         cells: dict[Values, Cell] = {}
         for values, places in self._grouped(keys).items():
-            usable = [p for p in places if shape.requests.fits_in(p.free) and p.room.accepts(shape, shape.levels[at])]
-            if usable:
-                cells[values] = Cell(values, usable[::-1])
+            free = [p for p in places if shape.requests.fits_in(p.free) and p.room.accepts(shape, shape.levels[at])]
+            if free:
+                cells[values] = Cell(values, free[::-1])
         company = () if keys else self._company(number, at)
         if self._may_be_bought(number, at, deals):
             for found in offers.of(shape, at, keys or company):
-                for values, offer in found.items():
+                usable = {v: offer for v, offer in found.items() if (number, at, offer.shelf) not in self.shut}
+                for values, offer in usable.items():
                     cell = cells.setdefault(values, Cell(values, [], company=company))
                     cell.offer = cell.offer or offer
-                if found and not keys:
+                if usable and not keys:
                     break
         return list(cells.values())
 
