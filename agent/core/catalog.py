@@ -101,8 +101,8 @@ def overrides(
             (kind, offering)
             for kind in _named(requirements, types)
             if _may_be(requirements, kind)
-            for offering in _allowed(requirements, kind.offerings)
-            if not is_exhausted(kind.name, offering, errors)
+            for offering in kind.offerings
+            if is_allowed(requirements, offering) and not is_exhausted(kind.name, offering, errors)
         ),
         key=lambda row: order(row[0].name, row[1]),
     )
@@ -131,19 +131,12 @@ def overrides(
 
 def is_allowed(requirements: Requirements, offering: Offering) -> bool:
     """Whether an available offering satisfies requirements on zone, capacity type and its own labels."""
-    return bool(_allowed(requirements, (offering,)))
-
-
-def _allowed(requirements: Requirements, offerings: Iterable[Offering]) -> list[Offering]:
-    zones, kinds = requirements.get(names.ZONE), requirements.get(names.CAPACITY_TYPE)
-    return [
-        offering
-        for offering in offerings
-        if offering.available
-        and zones.allows(offering.zone)
-        and kinds.allows(offering.capacity_type)
+    return (
+        offering.available
+        and requirements.get(names.ZONE).allows(offering.zone)
+        and requirements.get(names.CAPACITY_TYPE).allows(offering.capacity_type)
         and (not offering.requirements or requirements.overlaps(Requirements.of(offering.requirements)))
-    ]
+    )
 
 
 def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[CapacityError]) -> bool:
