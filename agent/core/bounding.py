@@ -28,6 +28,7 @@ from agent.core.weights import worth
 _SCALE: Final = 1 << 48
 """Worths are rounded to this part of a nano-dollar per unit; what a pod pays, down to a part of one."""
 _PART: Final = 1 << 20
+FEW_COLUMNS: Final = 100
 
 Side = tuple[int, Vector]
 """Columns, and what a unit of each resource is worth on them, in parts."""
@@ -46,10 +47,16 @@ def lower_bound(problem: Problem) -> int:
     paid = max(_paid(ground, found, side, ceiling) for side in (sides, [(mask, common) for mask, _ in sides]))
     # Each pod needs a node, and the whole of it.
     paid = max(paid, *map(space.price, {mask for mask in ground.single if mask}))
-    # Every price is a multiple of what divides them all.
-    part = gcd(*{space.columns[c].price for c in bits(union(mask for mask, _ in sides))}) or 1
-    least = -(-paid // part) * part
+    least = _rounded(ground, union(mask for mask, _ in sides), paid)
     return least if ceiling is None else min(least, ceiling)
+
+
+def _rounded(ground: Ground, usable: int, paid: int) -> int:
+    """Up to a multiple of what divides every price; of many columns that is next to nothing."""
+    if usable.bit_count() > FEW_COLUMNS:
+        return paid
+    part = gcd(*{ground.problem.space.columns[c].price for c in bits(usable)}) or 1
+    return -(-paid // part) * part
 
 
 def _ceiling(ground: Ground) -> int | None:
