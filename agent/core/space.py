@@ -80,6 +80,7 @@ class Space:
     _offsets: tuple[int, ...]
     _labels: tuple[ColumnLabels, ...]
     _nets: dict[int, Vector] = field(default_factory=dict)
+    _fitting: dict[Vector, int] = field(default_factory=dict)
 
     def vector(self, resources: Resources) -> Vector:
         """Amounts in the order of ``dimensions``."""
@@ -105,7 +106,9 @@ class Space:
 
     def fits(self, amounts: Vector) -> int:
         """Columns whose room holds the amounts; an amount of zero fits anywhere."""
-        return union(part.holding(amounts) for part in self.parts)
+        if amounts not in self._fitting:
+            self._fitting[amounts] = union([part.holding(amounts) for part in self.parts])
+        return self._fitting[amounts]
 
     def fits_one(self, dimension: int, amount: int) -> int:
         """Columns that have so much of one resource."""
@@ -196,7 +199,8 @@ class Space:
         if not self.every & ~kept:
             return self
         parts = tuple(replace(part, mask=part.mask & kept) for part in self.parts)
-        return replace(self, parts=parts, every=self.every & kept, members=tuple(m & kept for m in self.members))
+        members = tuple(mask & kept for mask in self.members)
+        return replace(self, parts=parts, every=self.every & kept, members=members, _nets={}, _fitting={})
 
 
 def lowest(mask: int) -> int:

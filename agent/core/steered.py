@@ -25,7 +25,7 @@ SMALLEST: Final = 0.5
 """Of the columns that are tried, none costs less than this share of the dearest: large nodes round better."""
 STALE: Final = 0.5
 """Queues are made anew when so much of their demands is left."""
-REFRESHED: Final = 0.95
+REFRESHED: Final = 0.9
 """The linear programme is solved anew when so much is left of the demand that it was solved for."""
 FORCED_COLUMNS: Final = 2
 """How many columns are tried where rules force so many nodes that the size of each follows."""

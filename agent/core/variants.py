@@ -5,6 +5,8 @@ all sizes and with smaller ones only, because which rounds better depends on the
 also with each of the largest demands as a node's first pod. The worst nodes of the best answer are packed once more.
 """
 
+from typing import Final
+
 from agent.core.bins import Bin, Problem
 from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
@@ -13,19 +15,21 @@ from agent.core.repacking import repacked
 from agent.core.steered import Style, steered
 from agent.core.terrain import Terrain
 
-PLAIN = (Style(0.75), Style(1.0))
-HEADS = Style(1.0, heads=8)
+PLAIN: Final = (Style(0.75), Style(1.0))
+HEADS: Final = Style(1.0, heads=8)
 """Trying several first pods pays when few pods share a node, and costs most when many do."""
-FEW_PODS = 20
-FEW_UNITS = 100
+FEW_PODS: Final = 20
+"""So many pods share a node when few do."""
+FEW_UNITS: Final = 100
 """So few are packed in one style: an answer in milliseconds is worth more than the last percent of a few nodes."""
-MANY_DEMANDS = 2000
-REPACKED = (Style(1.0), Style(0.75), Style(0.5))
-REPACKED_FEW = (HEADS, Style(0.75), Style(0.5, heads=8))
-REPACKED_MANY = (Style(1.0),)
+MANY_DEMANDS: Final = 2000
+"""So many demands are packed in one style, and of few columns."""
+MANY: Final = Style(0.75, columns=2)
+REPACKED: Final = (Style(1.0), Style(0.75), Style(0.5))
+REPACKED_FEW: Final = (HEADS, Style(0.75), Style(0.5, heads=8))
 """Styles in which the least efficient nodes are packed once more."""
-CEILINGS = (1.0, 0.5)
-"""First-fit is tried with any type, and with types of at most half the size of the largest."""
+CEILINGS: Final = (1.0, 0.5)
+"""First-fit is tried with any type, and with types of at most half the price of the dearest."""
 
 
 def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
@@ -51,12 +55,12 @@ def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
     counts = [d.count for d in problem.demands]
     if sum(counts) <= FEW_UNITS:
         return [steered(terrain, HEADS, counts)]
-    many = len(counts) > MANY_DEMANDS
-    found = [steered(terrain, style, counts) for style in (PLAIN[:1] if many else PLAIN)]
+    if len(counts) > MANY_DEMANDS:
+        return [steered(terrain, MANY, counts)]
+    found = [steered(terrain, style, counts) for style in PLAIN]
     pods = sum(problem.placed(v) for v in found)
-    few = not many and pods <= FEW_PODS * sum(map(len, found))
+    few = pods <= FEW_PODS * sum(map(len, found))
     if few:
         found.append(steered(terrain, HEADS, counts))
     best = min(found, key=lambda v: (-problem.placed(v), problem.price(v), len(v)))
-    again = REPACKED_MANY if many else REPACKED_FEW if few else REPACKED
-    return [*found, repacked(terrain, best, again)]
+    return [*found, repacked(terrain, best, REPACKED_FEW if few else REPACKED)]
