@@ -297,5 +297,6 @@ def _price(claim: NodeClaim, asked: PackingInput) -> int:
         if wanted.get(names.INSTANCE_TYPE).allows(t.name)
         for o in t.offerings
         if wanted.get(names.ZONE).allows(o.zone) and wanted.get(names.CAPACITY_TYPE).allows(o.capacity_type)
+        if not o.requirements or wanted.overlaps(Requirements.of(o.requirements))
     ]
     return max(prices, default=0)

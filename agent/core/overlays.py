@@ -1,10 +1,11 @@
 """The catalogue with what NodeOverlays say of it (Karpenter's rules 15.1 to 15.4).
 
-An overlay is about offerings of types of a class. Pools that share a class share its types: an overlay that selects
-some of them by name or label, and not others, cannot be said of the class and is refused with that reason.
+Prices are said per pool: where pools that share a class differ, an offering is told apart by the pool's label. What a
+type has is the same for all pools of its class, so a capacity for some of them and not others is refused.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +14,10 @@ import msgspec
 from agent.core.requirements import Requirements, type_labels
 from agent.core.templates import pool_labels
 from agent.model import names
+from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityType, InstanceType, Offering
 from agent.model.kubernetes import NodePool
-from agent.model.names import ClassName, InstanceTypeName, Zone
+from agent.model.names import ClassName, InstanceTypeName, PoolName, Zone
 from agent.model.overlays import NodeOverlay
 from agent.model.resources import Resources
 
@@ -37,27 +39,32 @@ def overlaid(types: Types, pools: Sequence[NodePool], overlays: Iterable[NodeOve
     ordered = sorted(sorted(overlays, key=lambda o: o.meta.name, reverse=True), key=lambda o: -o.weight)
     if not ordered:
         return Overlaid(dict(types), ())
-    shelf = _Shelf(types, pools)
+    shelf = _Shelf(types, _pools(types, pools))
     judged = {overlay.meta.name: shelf.put(overlay) for overlay in ordered}
     corrected = {name: tuple(shelf.corrected(name, kind) for kind in listed) for name, listed in types.items()}
     return Overlaid(corrected, tuple(judged[name] for name in sorted(judged)))
 
 
-_Price = tuple[ClassName, InstanceTypeName, Zone, CapacityType]
+_Pool = PoolName | None
+"""None: a class without any pool."""
+_Price = tuple[ClassName, InstanceTypeName, Zone, CapacityType, _Pool]
 _Resource = tuple[ClassName, InstanceTypeName, str]
 
 
 class _Targets(msgspec.Struct, frozen=True):
-    """What an overlay is about: prices of offerings, and resources of types."""
+    """What an overlay is about: prices of offerings for pools, and resources of types."""
 
     prices: tuple[_Price, ...]
     resources: tuple[_Resource, ...]
+    divided: str = ""
+    """Why a capacity cannot be said of a class: some of its pools are meant and others are not."""
 
 
 @dataclass(slots=True)
 class _Shelf:
     types: Types
-    pools: Sequence[NodePool]
+    pools: dict[ClassName, dict[_Pool, dict[str, str]]]
+    """Per class: the labels that nodes of each of its pools have."""
     _prices: dict[_Price, NodeOverlay] = field(default_factory=dict)
     _resources: dict[_Resource, NodeOverlay] = field(default_factory=dict)
 
@@ -65,9 +72,8 @@ class _Shelf:
         """Let an overlay take what it is about and no heavier one has; one that conflicts takes nothing."""
         if overlay.faults:
             return overlay
-        asked = Requirements.of(overlay.requirements)
-        wanted = self._targets(overlay, asked)
-        fault = self._divided(asked) or self._conflict(overlay, wanted)
+        wanted = self._targets(overlay, Requirements.of(overlay.requirements))
+        fault = wanted.divided or self._conflict(overlay, wanted)
         if fault:
             return msgspec.structs.replace(overlay, faults=(fault,))
         for price in wanted.prices:
@@ -78,7 +84,7 @@ class _Shelf:
 
     def corrected(self, name: ClassName, kind: InstanceType) -> InstanceType:
         """The type with what overlays have taken of it."""
-        offerings = tuple(self._priced(name, kind, offering) for offering in kind.offerings)
+        offerings = tuple(o for offering in kind.offerings for o in self._priced(name, kind, offering))
         resources = {resource for *_, resource in self._resources}
         amounts = {
             resource: overlay.capacity.amount(resource)
@@ -93,11 +99,18 @@ class _Shelf:
         )
         return msgspec.structs.replace(kind, capacity=capacity, offerings=offerings, overlaid=marks)
 
-    def _priced(self, name: ClassName, kind: InstanceType, offering: Offering) -> Offering:
-        overlay = self._prices.get((name, kind.name, offering.zone, offering.capacity_type))
-        if overlay is None:
-            return offering
-        return msgspec.structs.replace(offering, price_nano_usd=overlay.price(offering.price_nano_usd))
+    def _priced(self, name: ClassName, kind: InstanceType, offering: Offering) -> Iterator[Offering]:
+        """The offering at its price for each pool: one where all agree, else one for each price."""
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        for pool in self.pools[name]:
+            overlay = self._prices.get((name, kind.name, offering.zone, offering.capacity_type, pool))
+            listed = offering.price_nano_usd
+            found[overlay.price(listed) if overlay is not None else listed].append(str(pool))
+        for price, pools in sorted(found.items()):
+            of_pools = (Requirement(names.NODEPOOL, "In", tuple(sorted(pools))),) if len(found) > 1 else ()
+            yield msgspec.structs.replace(
+                offering, price_nano_usd=price, requirements=(*offering.requirements, *of_pools)
+            )
 
     def _conflict(self, overlay: NodeOverlay, wanted: _Targets) -> str:
         """Which overlay of the same weight is about the same thing (rule 15.3); empty: none is."""
@@ -114,33 +127,42 @@ class _Shelf:
     def _targets(self, overlay: NodeOverlay, asked: Requirements) -> _Targets:
         prices: list[_Price] = []
         resources: list[_Resource] = []
+        amounts = [resource for resource, _ in overlay.capacity.items()]
         for name, listed in self.types.items():
-            labels = next((pool_labels(p) for p in self.pools if p.node_class == name), {names.NODECLASS: str(name)})
             for kind in listed:
-                given = Requirements.from_labels(labels | {names.INSTANCE_TYPE: str(kind.name)})
-                if (given & type_labels(kind.requirements)).incompatible(asked.without(_OFFERED)) is not None:
-                    continue
-                meant = [(name, kind.name, o.zone, o.capacity_type) for o in kind.offerings if _is_meant(asked, o)]
-                prices += meant if overlay.has_price else []
-                resources += [(name, kind.name, resource) for resource, _ in overlay.capacity.items() if meant]
+                meant = [o for o in kind.offerings if _is_meant(asked, o)]
+                pools = [p for p, labels in self.pools[name].items() if meant and _describes(labels, kind, asked)]
+                if overlay.has_price:
+                    prices += [(name, kind.name, o.zone, o.capacity_type, pool) for o in meant for pool in pools]
+                if amounts and pools and len(pools) < len(self.pools[name]):
+                    return _Targets((), (), _divided(name, pools, self.pools[name]))
+                resources += [(name, kind.name, resource) for resource in amounts if pools]
         return _Targets(tuple(prices), tuple(resources))
 
-    def _divided(self, asked: Requirements) -> str:
-        """Why it cannot be said of a class: some of its pools are meant and others are not; empty: it can."""
-        for name, listed in self.types.items():
-            decided = {key for kind in listed for key in type_labels(kind.requirements).by_key} | _OFFERED
-            of_pools = asked.without(decided | {names.INSTANCE_TYPE})
-            pools = sorted((p for p in self.pools if p.node_class == name), key=lambda p: p.name)
-            meant = [p.name for p in pools if of_pools.admits(pool_labels(p))]
-            others = [p.name for p in pools if p.name not in meant]
-            if meant and others:
-                return (
-                    f"it means NodePool {', '.join(meant)} and not {', '.join(others)}, which share EC2NodeClass "
-                    f"{name}; give them classes of their own. Until then it corrects nothing"
-                )
-        return ""
+
+def _describes(labels: Mapping[str, str], kind: InstanceType, asked: Requirements) -> bool:
+    """Whether nodes of the type in such a pool are what is asked; a label that neither has is missing (rule 15.2)."""
+    given = Requirements.from_labels({**labels, names.INSTANCE_TYPE: str(kind.name)})
+    return (given & type_labels(kind.requirements)).incompatible(asked.without(_OFFERED)) is None
+
+
+def _divided(name: ClassName, meant: Iterable[_Pool], pools: Iterable[_Pool]) -> str:
+    own = sorted(str(p) for p in meant)
+    others = sorted(str(p) for p in pools if str(p) not in own)
+    return (
+        f"it gives a capacity to nodes of NodePool {', '.join(own)} and not of {', '.join(others)}, which share "
+        f"EC2NodeClass {name}; give them classes of their own. Until then it corrects nothing"
+    )
 
 
 def _is_meant(asked: Requirements, offering: Offering) -> bool:
     own = {names.ZONE: str(offering.zone), names.CAPACITY_TYPE: str(offering.capacity_type)}
     return all(values.allows(own[key]) for key, values in asked if key in own)
+
+
+def _pools(types: Types, pools: Iterable[NodePool]) -> dict[ClassName, dict[_Pool, dict[str, str]]]:
+    found: dict[ClassName, dict[_Pool, dict[str, str]]] = {name: {} for name in types}
+    for pool in sorted(pools, key=lambda p: p.name):
+        if pool.node_class in found:
+            found[pool.node_class][pool.name] = pool_labels(pool)
+    return {name: own or {None: {names.NODECLASS: str(name)}} for name, own in found.items()}

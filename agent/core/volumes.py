@@ -51,10 +51,11 @@ class Storage:
         claims = {f"{c.meta.namespace}/{c.meta.name}": c for c in snapshot.volume_claims}
         users: dict[str, PodKey] = {}
         # Those that run hold it; of those that wait the first by name will.
-        for pod in sorted(snapshot.pods, key=lambda p: (p.node_name is None, p.key)):
-            for key in _keys(pod) if pod.claims and not pod.is_finished else ():
-                if key in claims and claims[key].single_pod:
-                    users.setdefault(key, pod.key)
+        single = {key for key, claim in claims.items() if claim.single_pod}
+        mounting = [p for p in snapshot.pods if p.claims and not p.is_finished] if single else []
+        for pod in sorted(mounting, key=lambda p: (p.node_name is None, p.key)):
+            for key in single.intersection(_keys(pod)):
+                users.setdefault(key, pod.key)
         return cls(
             {v.meta.name: v for v in snapshot.volumes},
             claims,

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from agent.core.requirements import Requirements
 from agent.model import names
 from agent.model.actions import Target
 from agent.model.ec2 import InstanceType, Machine, NodeClass
@@ -101,7 +102,10 @@ class World:
         kind = self.types.get((claim.node_class, InstanceTypeName(claim.meta.labels.get(names.INSTANCE_TYPE, ""))))
         zone, capacity = claim.meta.labels.get(names.ZONE), claim.meta.labels.get(names.CAPACITY_TYPE)
         offered = kind.offerings if kind is not None else ()
-        return next((o.price_nano_usd for o in offered if o.zone == zone and o.capacity_type == capacity), 0)
+        own = [o for o in offered if o.zone == zone and o.capacity_type == capacity]
+        # Where pools pay differently, offerings are told apart by the pool.
+        priced = (o for o in own if Requirements.of(o.requirements).admits(claim.meta.labels)) if len(own) > 1 else own
+        return next((o.price_nano_usd for o in priced), 0)
 
     def is_control_plane(self, node: Node) -> bool:
         """Whether the node carries the control-plane role; such a node is never touched."""

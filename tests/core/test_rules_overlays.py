@@ -12,11 +12,11 @@ from agent.model import names
 from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType, Offering
 from agent.model.kubernetes import NodePool
-from agent.model.names import ClassName, InstanceTypeName
+from agent.model.names import ClassName, InstanceTypeName, PoolName
 from agent.model.overlays import NodeOverlay
 from agent.model.plan import Plan
 from agent.model.resources import Resources
-from tests.build import TYPES, ZONE_A, ZONE_C, meta, pod, pool, snapshot
+from tests.build import TYPES, ZONE_A, ZONE_C, claim, machine, meta, pod, pool, snapshot
 from tests.manifests.cases import OVERLAY, changed
 
 CLASS = ClassName("default")
@@ -147,15 +147,38 @@ def test_rule_15_2_labels_are_those_of_type_and_pool_and_unknown_ones_are_denied
     assert prices(found) == ([CENT] * 2 if meant else [52_000_000] * 2)
 
 
-def test_an_overlay_that_means_some_pools_of_a_class_and_not_others_corrects_nothing_and_is_told() -> None:
-    only = overlay("only", Requirement(names.NODEPOOL, "In", ("workers",)), price_nano_usd=CENT)
+def test_rule_15_2_pools_that_share_a_class_may_pay_differently() -> None:
+    only = overlay("only", Requirement(names.NODEPOOL, "In", ("dear",)), price_nano_usd=9 * CENT)
+    both = (pool("dear", weight=1), pool("listed"))
+    (launch,) = planned(only, pools=both).launches
+    assert (launch.draft.pool, launch.price_nano_usd) == ("dear", 9 * CENT)
+    assert {o.instance_type for o in launch.candidates} == {"t3.medium", "t3.large", "t3.xlarge"}
+    assert len(launch.candidates) == 6  # each offering once
+    equal = planned(only, pools=(pool("dear"), pool("listed")))
+    assert [(x.draft.pool, x.price_nano_usd) for x in equal.launches] == [("listed", 52_000_000)]
+
+
+@pytest.mark.parametrize(("of", "price"), [("dear", 9 * CENT), ("listed", 104_000_000)])
+def test_what_a_node_costs_is_what_its_pool_pays(of: str, price: int) -> None:
+    only = overlay("only", Requirement(names.NODEPOOL, "In", ("dear",)), price_nano_usd=9 * CENT)
+    instance = machine(1)
+    own = claim(instance=instance, pool=PoolName(of))
+    labelled = msgspec.structs.replace(
+        own, meta=msgspec.structs.replace(own.meta, labels=own.meta.labels | {names.NODEPOOL: of})
+    )
+    plan = planned(only, pools=(pool("dear"), pool("listed")), pods=(), claims=(labelled,), machines=(instance,))
+    assert plan.price.before == price
+
+
+def test_a_capacity_for_some_pools_of_a_class_and_not_others_corrects_nothing_and_is_told() -> None:
+    extra = Resources(extended=(("a.b/c", 1),))
+    only = overlay("only", Requirement(names.NODEPOOL, "In", ("workers",)), capacity=extra)
     plan = planned(only, pools=(pool(), pool("others")))
-    assert plan.launches[0].price_nano_usd == 52_000_000
     (notice,) = [n for n in plan.notices if n.kind == "NodeOverlay"]
     assert (notice.name, notice.reason.code) == ("only", "NodeOverlayNotReady")
-    assert "it means NodePool workers and not others, which share EC2NodeClass default" in notice.reason.message
+    assert "to nodes of NodePool workers and not of others, which share EC2NodeClass default" in notice.reason.message
     apart = msgspec.structs.replace(pool("others"), node_class=ClassName("else"))
-    assert planned(only, pools=(pool(), apart)).launches[0].price_nano_usd == CENT
+    assert [n for n in planned(only, pools=(pool(), apart)).notices if n.kind == "NodeOverlay"] == []
 
 
 # 15.3: weight and conflicts.
