@@ -129,7 +129,7 @@ class Dealing(Seating):
         """Of the domains that the next pod may come into: room that is there first, then what costs least."""
         checks, shape = self.checks(number, at), self.shapes[number]
         rule, leasts = without(shape.hosts[at], begun), checks.leasts()
-        best: tuple[tuple[object, ...], Cell] | None = None
+        open_cells = []
         for cell in cells:
             if not checks.allows(cell.values, leasts, begun):
                 continue
@@ -137,10 +137,10 @@ class Dealing(Seating):
                 cell.places.pop()
             if not cell.places and cell.offer is None:
                 continue
-            found = rank(cell, checks, self._load.get(cell.values, 0))
-            if best is None or found < best[0]:
-                best = found, cell
-        return best[1] if best is not None else None
+            open_cells.append(cell)
+        if len(open_cells) <= 1:
+            return open_cells[0] if open_cells else None
+        return min(open_cells, key=lambda cell: rank(cell, checks, self._load.get(cell.values, 0)))
 
     def _opened(self, number: int, at: int, chosen: tuple[Cell, Offer, Offers], deals: list[Deal]) -> Deal:
         """The deal of a domain in which something is bought."""
