@@ -284,6 +284,13 @@ def test_affinity_on_one_node_takes_room_that_is_there_if_it_holds_as_many() -> 
     assert len(planned(*pods, pairs=(fixed("n"),)).launches) == 0
 
 
+def test_a_group_on_one_node_that_keeps_others_off_it_is_placed_beside_pods_that_are_spread() -> None:
+    spreads = app(4, "db", cpu="100m", spread=(spread(selector=selects(app="db")),))
+    group = app(2, cpu="100m", affinity=(term(HOST),), host_ports=(HostPort(80),))
+    plan = planned(*spreads, *group)
+    assert refused(plan) == ["web-1"]
+
+
 def test_affinity_to_another_on_one_node_brings_both_together() -> None:
     plan = planned(*app(2, cpu="500m", affinity=(term(HOST, app="db"),)), *app(1, "db", cpu="500m"))
     assert hosts(plan) == [["db-0", "web-0", "web-1"]]

@@ -167,7 +167,7 @@ class Dealing(Seating):
         begun = checks.begins(self.counts)
         members = self._members(begun, offers)
         for cell in cells:
-            own = dict(zip(checks.keys, cell.values, strict=True))
+            own = dict(zip(checks.keys or cell.company, cell.values, strict=True))
             cell.votes = sum(
                 pods
                 for pods, domains in members
@@ -184,7 +184,8 @@ class Dealing(Seating):
             if waiting and any(own.number in begun for own in self.shapes[number].levels[at].affinity):
                 keys = self.checks(number, at).keys
                 cells = self._open_cells(number, at, offers, ())
-                found.append((len(waiting), [dict(zip(keys, cell.values, strict=True)) for cell in cells]))
+                domains = [dict(zip(keys or cell.company, cell.values, strict=True)) for cell in cells]
+                found.append((len(waiting), domains))
         return found
 
     def _on_one_node(self, number: int, at: int, chosen: tuple[list[Cell], Offers], deals: list[Deal]) -> None:
