@@ -284,10 +284,10 @@ def test_affinity_on_one_node_takes_room_that_is_there_if_it_holds_as_many() -> 
     assert len(planned(*pods, pairs=(fixed("n"),)).launches) == 0
 
 
-def test_a_group_on_one_node_that_keeps_others_off_it_is_placed_beside_pods_that_are_spread() -> None:
-    spreads = app(4, "db", cpu="100m", spread=(spread(selector=selects(app="db")),))
+def test_a_group_on_one_node_of_which_each_takes_a_port_is_placed_after_one_that_is_in_a_zone() -> None:
+    others = app(4, "db", cpu="100m", affinity=(term(app="db"),))
     group = app(2, cpu="100m", affinity=(term(HOST),), host_ports=(HostPort(80),))
-    plan = planned(*spreads, *group)
+    plan = planned(*others, *group)
     assert refused(plan) == ["web-1"]
 
 
