@@ -113,7 +113,8 @@ def _round(packing: _Packing, space: Space, grouped: Sequence[Shape], buying: Bu
     waiting = [n for n, keys in packing.left.items() if keys]
     demands = [_demand(space, n, grouped[n], len(packing.left[n])) for n in waiting]
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
-    problem = Problem(space, tuple(d for d in demands if d.mask), _floors(space.templates), best_effort)
+    rest = packing.asked.limits.max_nodes - buying.nodes
+    problem = Problem(space, tuple(d for d in demands if d.mask), _floors(space.templates), best_effort, rest)
     bins = cheapest_bins(problem)
     purchases = buying.choose(space, bins)
     for purchase in purchases:
