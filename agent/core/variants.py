@@ -61,7 +61,7 @@ def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
         return []
     each = problem.price(bins) // problem.most_nodes
     terrain, counts = Terrain.of(ground), [d.count for d in problem.demands]
-    return [steered(terrain, Style(least=each * times), counts) for times in (1, 2, 4)]
+    return [steered(terrain, Style(least=each * quarters // 4), counts) for quarters in (1, 2, 4, 8, 16)]
 
 
 def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
