@@ -43,8 +43,11 @@ def lower_bound(problem: Problem) -> int:
     if not found:
         return 0
     sides = _sides(ground, found)
-    common = _worths(ground, found, found)
-    paid = max(_paid(ground, found, side, ceiling) for side in (sides, [(mask, common) for mask, _ in sides]))
+    choices = [sides]
+    if len(found) > 1:
+        common = _worths(ground, found, found)
+        choices.append([(mask, common) for mask, _ in sides])
+    paid = max(_paid(ground, found, side, ceiling) for side in choices)
     # Each pod needs a node, and the whole of it.
     paid = max(paid, *map(space.price, {mask for mask in ground.single if mask}))
     least = _rounded(ground, union(mask for mask, _ in sides), paid)

@@ -155,7 +155,8 @@ def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> 
     """Buy nodes for deals of one shop, and give back what got none."""
     demands = Demands.of(space, packing.scene.shapes, deals)
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
-    problem = Problem(space, demands.demands, _floors(space.templates), best_effort)
+    rest = packing.asked.limits.max_nodes - packing.buying.nodes
+    problem = Problem(space, demands.demands, _floors(space.templates), best_effort, rest)
     bins = cheapest_bins(problem)
     purchases = packing.buying.choose(space, bins) if packing.buying.brake() is None else []
     packing.bought += [Bought(space, purchase, demands.content(purchase.found)) for purchase in purchases]

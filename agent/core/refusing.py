@@ -172,7 +172,7 @@ def _by_size(space: Space, left: int, chain: list[str], shape: Shape) -> str | N
         if fewer != left:
             chain.append(f"{space.types(fewer)} with {name} ≥ {format_amount(name, amount)} free for pods")
         if not fewer:
-            most = format_amount(name, max(space.net(i)[dimension] for i in bits(left)))
+            most = format_amount(name, max(space.net(i)[dimension] for i in space.maximal(left, (dimension,))))
             return " → ".join(chain) + f"; the most that these have is {most}: ask for less, or allow larger types"
         left = fewer
     return None

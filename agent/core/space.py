@@ -81,6 +81,7 @@ class Space:
     _labels: tuple[ColumnLabels, ...]
     _nets: dict[int, Vector] = field(default_factory=dict)
     _fitting: dict[Vector, int] = field(default_factory=dict)
+    _counted: dict[int, int] = field(default_factory=dict)
 
     def vector(self, resources: Resources) -> Vector:
         """Amounts in the order of ``dimensions``."""
@@ -191,7 +192,9 @@ class Space:
 
     def types(self, mask: int) -> int:
         """How many different types there are among these columns."""
-        return len({self.columns[i].type.name for i in bits(mask)})
+        if mask not in self._counted:
+            self._counted[mask] = len({self.columns[i].type.name for i in bits(mask)})
+        return self._counted[mask]
 
     def within(self, allowed: Sequence[int]) -> "Space":
         """The space without columns that are not among these; per template, in bits of its shelf."""

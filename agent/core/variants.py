@@ -33,7 +33,7 @@ CEILINGS: Final = (1.0, 0.5)
 
 
 def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
-    """The cheapest of all variants; of equal ones that with the fewest nodes, then the earliest."""
+    """The cheapest of all variants that need no more nodes than may be bought; of equal ones that with the fewest."""
     if not problem.demands:
         return ()
     ground = Ground.of(problem)
@@ -42,10 +42,26 @@ def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
     variants = [first_fit(ground, order, problem.space.cheaper(share)) for share in ceilings]
     if not problem.floors and problem.space.dearest:
         variants += _steered(ground)
+    if all(len(v) > problem.most_nodes for v in variants[len(ceilings) :]):
+        variants += _with_fewer(ground, min(variants, key=problem.price))
     most = max(problem.placed(v) for v in variants)
-    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if problem.placed(v) == most]
-    best = min(whole, key=lambda w: w[:3])[3]
+    whole = [
+        (max(0, len(v) - problem.most_nodes), problem.price(v), len(v), n, v)
+        for n, v in enumerate(variants)
+        if problem.placed(v) == most
+    ]
+    best = min(whole, key=lambda w: w[:4])[4]
     return merged(ground, [problem.widened(b) for b in best])
+
+
+def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
+    """Variants of nodes that cost so much at least that not too many are needed."""
+    problem = ground.problem
+    if problem.floors or not bins or not problem.space.dearest or problem.most_nodes < 1:
+        return []
+    each = problem.price(bins) // problem.most_nodes
+    terrain, counts = Terrain.of(ground), [d.count for d in problem.demands]
+    return [steered(terrain, Style(least=each * quarters // 4), counts) for quarters in (1, 2, 4, 8, 16)]
 
 
 def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
