@@ -1,4 +1,4 @@
-"""What a cluster would have filled in: the namespace, a pod's priority, and the scheduler's verdict on it."""
+"""What a cluster would have filled in: namespaces, claims of ephemeral volumes, priorities, the scheduler's verdict."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from agent.kube import wire
+from agent.kube.wire import WireFault
 from agent.kube.workloads import DEFAULT_NAMESPACE
 from agent.model.kubernetes import Pod, PriorityClass
+from agent.model.volumes import VolumeClaim
 
 
 def as_pod(raw: bytes, *, pending: bool) -> Pod:
@@ -41,3 +43,25 @@ def inside_namespace(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(metadata, Mapping) or metadata.get("namespace"):
         return obj
     return {**obj, "metadata": {**metadata, "namespace": DEFAULT_NAMESPACE}}
+
+
+def claims_made(obj: Mapping[str, Any]) -> Iterator[VolumeClaim]:
+    """The claims that a cluster makes for a pod's ephemeral volumes. Raises ``WireFault``."""
+    metadata, spec = obj.get("metadata"), obj.get("spec")
+    volumes = spec.get("volumes") if isinstance(spec, Mapping) else None
+    for volume in volumes or ():
+        ephemeral = volume.get("ephemeral") if isinstance(volume, Mapping) else None
+        if not isinstance(ephemeral, Mapping) or not isinstance(metadata, Mapping):
+            continue
+        where = {"name": f"{metadata.get('name')}-{volume.get('name')}", "namespace": metadata.get("namespace")}
+        template = ephemeral.get("volumeClaimTemplate")
+        of = template.get("spec") if isinstance(template, Mapping) else None
+        yield wire.volume_claim(encoded({"metadata": where, "spec": of}))
+
+
+def encoded(obj: Mapping[str, Any]) -> bytes:
+    """The object as an API server would send it. Raises ``WireFault`` for what JSON cannot say."""
+    try:
+        return msgspec.json.encode(obj)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise WireFault(f"cannot be said in JSON: {error}") from error

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from agent.kube import wire
-from agent.kube.filled import as_pod, inside_namespace, is_undecided, prioritized
+from agent.kube.filled import as_pod, claims_made, encoded, inside_namespace, is_undecided, prioritized
 from agent.kube.linked import linked
 from agent.kube.timestamps import newest
 from agent.kube.wire import WireFault
@@ -104,7 +104,7 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         daemonsets=reading.all_of(DaemonSet),
         attachments=reading.all_of(VolumeAttachment),
         volumes=reading.all_of(Volume),
-        volume_claims=reading.all_of(VolumeClaim),
+        volume_claims=reading.volume_claims(),
         storage_classes=reading.all_of(StorageClass),
         attach_limits=reading.all_of(AttachLimits),
         namespaces={n.meta.name: n.meta.labels for n in reading.all_of(Namespace)},
@@ -112,14 +112,6 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         faults=tuple(reading.faults),
         notes=(*reading.notes, *reading.passed_over()),
     )
-
-
-def encoded(obj: Mapping[str, Any]) -> bytes:
-    """The object as an API server would send it. Raises ``WireFault`` for what JSON cannot say."""
-    try:
-        return msgspec.json.encode(obj)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise WireFault(f"cannot be said in JSON: {error}") from error
 
 
 def node_class(obj: Mapping[str, Any]) -> NodeClass:
@@ -209,6 +201,7 @@ class _Reading:
     faulty: frozenset[tuple[str, str, str]]
     faults: list[Fault] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    _made: list[VolumeClaim] = field(default_factory=list)
     _values: list[Value] = field(default_factory=list)
     _workloads: list[tuple[Document, Workload]] = field(default_factory=list)
     _sources: dict[tuple[type[Value], str, str], str] = field(default_factory=dict)
@@ -218,13 +211,19 @@ class _Reading:
         """Every value of one kind, in the order of the files."""
         return tuple(value for value in self._values if isinstance(value, kind))
 
+    def volume_claims(self) -> tuple[VolumeClaim, ...]:
+        """Those of the files, and those that ephemeral volumes would have got."""
+        given = self.all_of(VolumeClaim)
+        known = {(c.meta.namespace, c.meta.name) for c in given}
+        return (*given, *(c for c in self._made if (c.meta.namespace, c.meta.name) not in known))
+
     def take(self, document: Document) -> None:
         """Read one object, if it is of a kind that decisions are made from."""
         kind = (document.group, document.kind)
         try:
             if kind in READERS:
                 obj = inside_namespace(document.obj) if kind in _NAMESPACED else document.obj
-                self._keep(document, READERS[kind](document, encoded(obj)))
+                self._keep(document, obj, READERS[kind](document, encoded(obj)))
             elif kind in WORKLOADS:
                 self._workloads.append((document, workload(encoded(document.obj))))
             elif document.obj.get("kind"):
@@ -244,7 +243,7 @@ class _Reading:
                 continue
             try:
                 for obj in expanded(document, found):
-                    self._keep(document, as_pod(encoded(obj), pending=is_undecided(obj)))
+                    self._keep(document, obj, as_pod(encoded(obj), pending=is_undecided(obj)))
             except WireFault as error:
                 self._fault(document, error, inside="spec.template.")
 
@@ -255,7 +254,7 @@ class _Reading:
             for (source, kind), count in self._ignored.items()
         )
 
-    def _keep(self, document: Document, value: Value) -> None:
+    def _keep(self, document: Document, obj: Mapping[str, Any], value: Value) -> None:
         meta = value.meta
         if not meta.name:
             self._fault(document, WireFault(_NAMELESS))
@@ -274,6 +273,8 @@ class _Reading:
             return
         self._sources[key] = document.source
         self._values.append(value)
+        if isinstance(value, Pod) and value.claims:
+            self._made += claims_made(obj)
 
     def _fault(self, document: Document, error: WireFault, inside: str = "") -> None:
         """One line, with the place in front as everywhere."""

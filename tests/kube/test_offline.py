@@ -69,3 +69,20 @@ def test_pods_behind_a_scheduling_gate_are_not_pending() -> None:
         manifest("apps/v1", "Deployment", "api", spec={"replicas": 1, "template": {"spec": gated}}),
     ).pods
     assert {p.meta.name: p.unschedulable for p in pods} == {"gated": False, "free": True, "api-0": False}
+
+
+def test_ephemeral_volumes_get_the_claims_that_a_cluster_would_make() -> None:
+    template = {"spec": {"storageClassName": "gp3"}}
+    volumes = [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}}]
+    found = read(
+        manifest("v1", "Pod", "made", spec={"volumes": volumes}),
+        manifest("v1", "Pod", "there", spec={"volumes": volumes}),
+        manifest("v1", "PersistentVolumeClaim", "there-scratch", spec={"storageClassName": "own"}),
+        manifest("apps/v1", "Deployment", "api", spec={"replicas": 1, "template": {"spec": {"volumes": volumes}}}),
+    )
+    claims = {c.meta.name: (c.meta.namespace, c.storage_class) for c in found.volume_claims}
+    assert claims == {
+        "made-scratch": ("default", "gp3"),
+        "there-scratch": ("default", "own"),
+        "api-0-scratch": ("default", "gp3"),
+    }
