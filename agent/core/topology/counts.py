@@ -36,12 +36,12 @@ class Filter:
         return self.tolerations is None or tolerates(self.tolerations, taints)
 
     def passes(self, room: Room) -> bool:
-        """Whether a node is one of them."""
+        """Whether a node is one of them, or may turn out to be."""
         if not self.tolerates(room.taints):
             return False
         if any(room.decides(key) and room.value(key) is None for key in self.keys):
             return False
-        return not self.alternatives or any(room.promises(asked) for asked in self.alternatives)
+        return not self.alternatives or any(room.described.incompatible(asked) is None for asked in self.alternatives)
 
 
 @dataclass(slots=True)
