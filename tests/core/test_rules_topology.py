@@ -219,6 +219,13 @@ def test_pods_that_a_spread_merely_counts_get_a_definite_zone_too() -> None:
     assert all(any(r.key == names.ZONE and len(r.values) == 1 for r in x.draft.requirements) for x in plan.launches)
 
 
+def test_rule_10_4_pods_that_a_spread_may_count_get_the_labels_that_decide_whether_it_does() -> None:
+    owners = app(2, spread=(spread(names.CAPACITY_TYPE),), node_selector={names.ZONE: str(ZONE_A)})
+    plan = planned(*owners, *app(1, "plain", labels={"app": "web"}, cpu="1900m"))
+    own = next(x for x in plan.launches if "default/plain-0" in x.pods)
+    assert [len(r.values) for r in own.draft.requirements if r.key == names.ZONE] == [1]
+
+
 def test_a_spread_prefers_the_cheap_zone_as_far_as_it_may() -> None:
     cheap = msgspec.structs.replace(
         TYPES[0], offerings=tuple(Offering(z, "on-demand", p) for z, p in zip(ZONES, (9, 5, 9), strict=True))

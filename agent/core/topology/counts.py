@@ -31,6 +31,12 @@ class Filter:
     keys: tuple[str, ...] = ()
     """Labels that a node needs: the keys of all required spread constraints of the pods."""
 
+    @property
+    def decisive(self) -> frozenset[str]:
+        """Labels of a node that decide whether it is one of them; the NodePool stands for its taints."""
+        found = {key for asked in self.alternatives for key, _ in asked} | {*self.keys}
+        return frozenset(found | ({names.NODEPOOL} if self.tolerations is not None else set())) - {names.HOSTNAME}
+
     def tolerates(self, taints: tuple[Taint, ...]) -> bool:
         """Whether a node with these taints can be one of them."""
         return self.tolerations is None or tolerates(self.tolerations, taints)

@@ -175,6 +175,9 @@ class Offers:
 
 def may_pass(space: Space, wanted: Filter, offer: Offer) -> bool:
     """Whether a node of the offer could be one that passes the filter."""
+    pools = zip(space.templates, space.members, strict=True)
+    if not all(wanted.tolerates(own.pool.taints) for own, members in pools if members & offer.mask):
+        return False
     if not wanted.alternatives:
         return True
     return any(
