@@ -75,6 +75,12 @@ def test_rule_10_1_values_of_a_pool_s_own_label_are_domains() -> None:
     assert domains(question(*pods), planned(*pods, pools=(racks,)), RACK) == {"r1": 2, "r2": 2}
 
 
+def test_rule_10_1_a_pod_that_selects_a_value_of_a_pool_s_own_label_is_in_that_domain() -> None:
+    racks = pool(requirements=(Requirement(RACK, "In", ("r1", "r2")),))
+    pods = app(2, spread=(spread(RACK),), node_selector={RACK: "r2"})
+    assert domains(question(*pods), planned(*pods, pools=(racks,)), RACK) == {"r2": 2}
+
+
 def test_rule_10_2_a_key_that_no_node_has_makes_a_pod_unschedulable_and_says_so() -> None:
     plan = planned(*app(1, spread=(spread("example.com/nowhere"),)))
     assert "example.com/nowhere" in why(plan)

@@ -86,7 +86,10 @@ class Offers:
         for values, mask, price in self._parts(number, wide, keys):
             if mask & holding:
                 cell = {k: ABSENT if v is None else ValueSet(frozenset({v})) for k, v in zip(keys, values, strict=True)}
-                found[values] = Offer(number, mask, asked & Requirements(cell), price)
+                both = asked & Requirements(cell)
+                # A column does not decide every label: it could have the domain's value, or the one that is asked.
+                if both.conflict is None:
+                    found[values] = Offer(number, mask, both, price)
         return found
 
     def _parts(self, number: int, wide: int, keys: tuple[str, ...]) -> list[tuple[Values, int, int]]:
