@@ -170,9 +170,9 @@ class Offers:
                 for own, members in zip(space.templates, space.members, strict=True)
                 if wanted.tolerates(own.pool.taints)
             )
-            if wanted.alternatives:
-                mask = union(space.select(asked, mask) for asked in wanted.alternatives)
-            found |= {value for value in domain_values(space, mask, key) if value is not None}
+            for asked in wanted.alternatives or (Requirements(),):
+                values = domain_values(space, space.select(asked, mask), key)
+                found |= {value for value in values if value is not None and asked.get(key).allows(value)}
         return frozenset(found)
 
 
