@@ -110,7 +110,7 @@ class Settings(Written):
     kms_key_id: NonEmpty | None = None
     """KMS key of the token's parameter. Unset: the account's key for Parameter Store."""
     preference_policy: Literal["Respect", "Ignore"] = "Respect"
-    """Whether preferences of pods count as required until they cannot be met; PreferNoSchedule taints always do."""
+    """Whether preferences of pods count as required until they cannot be met; PreferNoSchedule always does."""
     min_values_policy: Literal["Strict", "BestEffort"] = "Strict"
     """BestEffort lowers minValues when nothing satisfies them; Strict leaves the pods pending."""
     spot_to_spot_consolidation: Flag = True

@@ -1,38 +1,90 @@
-"""The decision alone, in this process: no I/O."""
+"""The decision alone, in this process: no I/O. Time, memory, and price over the proven lower bound."""
 
 import gc
+import statistics
 import time
 import tracemalloc
 from collections.abc import Iterator
 
 from agent.core.decide import decide
-from agent.model.plan import Snapshot
+from agent.core.shelf import Shelves
+from agent.model.plan import Plan, Snapshot
+from benchmarks import mixes
 from benchmarks.report import Row
 from benchmarks.workloads import pending, world
 
 RUNS = 5
 MIB = 2**20
-CASES = ((10_000, 0, 1.0, 1.0), (1_000, 0, 1.0, 1.0), (50, 20, 0.005, 1000.0))
-"""Pending pods, nodes, bound in seconds, and by what to multiply for the unit shown."""
+POD_COUNT = 10_000
+SMALL_PENDING, SMALL_NODES, SMALL_MS = 50, 20, 5.0
+MEMORY_MIB = 150
+GROWTH = (1_000, 5_000, 10_000, 20_000)
+IMPOSSIBLE = 1_000
+SEEDS = (1, 2, 3)
 
 
 def measure() -> Iterator[Row]:
-    """Pending pods of at most 128 shapes against every current amd64 type."""
-    for pods, nodes, limit, scale in CASES:
+    """Each mix on several seeds; growth, memory, impossible pods; all types there are; a small cluster."""
+    for mix in mixes.MIXES:
+        yield from _mix(mix)
+    for count in GROWTH:
+        took = tuple(_seconds(mixes.snapshot("micro", count)) for _ in range(RUNS))
+        yield Row(f"decide, {count:,} pods, micro", took, "s")
+    for name in ("micro", "vpa"):
+        peak = _peak_mib(mixes.snapshot(name, POD_COUNT))
+        yield Row(f"decide, {POD_COUNT:,} pods, {name}: memory at its highest", (peak,), "MiB", MEMORY_MIB, 0)
+    whole = mixes.with_impossible(mixes.snapshot("micro", POD_COUNT), IMPOSSIBLE)
+    took = tuple(_seconds(whole) for _ in range(RUNS))
+    yield Row(f"decide, {POD_COUNT:,} pods, micro, and {IMPOSSIBLE:,} different impossible ones", took, "s")
+    yield from _every_type()
+
+
+def _mix(mix: mixes.Mix) -> Iterator[Row]:
+    snapshots = [mixes.snapshot(mix.name, POD_COUNT, seed) for seed in SEEDS]
+    took = tuple(_seconds(whole) for whole in snapshots for _ in range(RUNS))
+    go = mix.go_seconds * loop_seconds() / mixes.GO_LOOP_SECONDS
+    what = f"decide, {POD_COUNT:,} pods, {mix.name}"
+    yield Row(f"{what} (Karpenter {go:.1f} s)", took, "s", mix.seconds)
+    gaps = tuple(gap_percent(decide(whole)) for whole in snapshots)
+    note = f"(Karpenter {mix.go_gap_percent:.0f} %)"
+    yield Row(f"{what}: price over the lower bound {note}", gaps, "%", mix.gap_percent)
+
+
+def _every_type() -> Iterator[Row]:
+    """Burstable types and the largest ones included."""
+    for pods, nodes in ((POD_COUNT, 0), (SMALL_PENDING, SMALL_NODES)):
         snapshot = world(pending(pods), nodes)
         types = len(next(iter(snapshot.instance_types.values())))
         beside = f"{nodes} nodes + " if nodes else ""
-        what = f"decide, {beside}{pods:,} pending pods, {types} types"
+        scale, unit, limit = (1000, "ms", SMALL_MS) if nodes else (1, "s", 1.0)
         took = tuple(_seconds(snapshot) * scale for _ in range(RUNS))
-        yield Row(what, took, "s" if scale == 1 else "ms", limit * scale if pods != 1_000 else None)
-        if pods == 10_000:
-            yield Row(f"{what}: memory at its highest", (_peak_mib(snapshot),), "MiB", 150, 0)
+        yield Row(f"decide, {beside}{pods:,} pending pods, {types} types", took, unit, limit)
+
+
+def gap_percent(plan: Plan) -> float:
+    """How much dearer the plan is than its lower bound."""
+    return 100 * (plan.price.after / (plan.price.lower_bound or 1) - 1)
+
+
+def loop_seconds() -> float:
+    """How fast this machine is: ten million squares added up."""
+    began, total = time.process_time(), 0
+    for i in range(1_000_000):
+        total += i * i
+    return 10 * (time.process_time() - began)
+
+
+def median_seconds(snapshot: Snapshot) -> float:
+    """Of several runs."""
+    return statistics.median(_seconds(snapshot) for _ in range(RUNS))
 
 
 def _seconds(snapshot: Snapshot) -> float:
+    # The edge makes shelves when the catalogue changes, not for a decision.
+    shelves = Shelves.of(snapshot.instance_types)
     gc.collect()
     began = time.perf_counter()
-    decide(snapshot)
+    decide(snapshot, shelves)
     return time.perf_counter() - began
 
 

@@ -65,6 +65,8 @@ class Problem:
     """minValues; empty where no pool has any."""
     best_effort: bool = False
     """minValues may be lowered to what the first pod of a bin leaves."""
+    most_nodes: int = 1 << 30
+    """So many may be bought at most: rather few dear nodes than pods without any."""
     _joined: dict[tuple[Requirements, Requirements], tuple[Requirements, int]] = field(default_factory=dict)
 
     @property

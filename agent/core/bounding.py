@@ -28,6 +28,7 @@ from agent.core.weights import worth
 _SCALE: Final = 1 << 48
 """Worths are rounded to this part of a nano-dollar per unit; what a pod pays, down to a part of one."""
 _PART: Final = 1 << 20
+FEW_COLUMNS: Final = 100
 
 Side = tuple[int, Vector]
 """Columns, and what a unit of each resource is worth on them, in parts."""
@@ -35,19 +36,43 @@ Side = tuple[int, Vector]
 
 def lower_bound(problem: Problem) -> int:
     """Nano-dollars per hour that nodes for all demands that fit anywhere cost at least."""
-    ground = Ground.of(problem)
-    found = groups(ground, ground.single, Fields.holding(len(ground.dims) + 1, ground.fields.largest), whole=True)
+    ground, space = Ground.of(problem), problem.space
+    ceiling = _ceiling(ground)
+    fields = Fields.holding(len(ground.dims) + 1, ground.fields.largest)
+    found = groups(ground, ground.single, fields, whole=ceiling is None)
     if not found:
         return 0
     sides = _sides(ground, found)
-    common = _worths(ground, found, found)
-    paid = max(_paid(ground, found, side) for side in (sides, [(mask, common) for mask, _ in sides]))
+    choices = [sides]
+    if len(found) > 1:
+        common = _worths(ground, found, found)
+        choices.append([(mask, common) for mask, _ in sides])
+    paid = max(_paid(ground, found, side, ceiling) for side in choices)
     # Each pod needs a node, and the whole of it.
-    paid = max(paid, *map(problem.space.price, {mask for mask in ground.single if mask}))
-    # Every price is a multiple of what divides them all.
-    usable = union(mask for mask, _ in sides)
-    part = gcd(*{problem.space.columns[c].price for c in bits(usable)}) or 1
+    paid = max(paid, *map(space.price, {mask for mask in ground.single if mask}))
+    least = _rounded(ground, union(mask for mask, _ in sides), paid)
+    return least if ceiling is None else min(least, ceiling)
+
+
+def _rounded(ground: Ground, usable: int, paid: int) -> int:
+    """Up to a multiple of what divides every price; of many columns that is next to nothing."""
+    if usable.bit_count() > FEW_COLUMNS:
+        return paid
+    part = gcd(*{ground.problem.space.columns[c].price for c in bits(usable)}) or 1
     return -(-paid // part) * part
+
+
+def _ceiling(ground: Ground) -> int | None:
+    """The price of a node that holds all pods, where all may use the same columns.
+
+    Nodes that are cheaper together contain none that is dearer, so that no dearer column has to be looked at.
+    """
+    demands = [d for d, mask in zip(ground.problem.demands, ground.single, strict=True) if mask]
+    if len({d.mask for d in demands}) != 1:
+        return None
+    amounts = zip(*([a * d.count for a in d.amounts] for d in demands), strict=True)
+    holding = demands[0].mask & ground.problem.space.fits(tuple(map(sum, amounts)))
+    return ground.problem.space.price(holding) if holding else None
 
 
 def _sides(ground: Ground, found: Sequence[Group]) -> list[Side]:
@@ -74,9 +99,9 @@ def _worths(ground: Ground, wanted: Iterable[Group], offered: Iterable[Group]) -
     return tuple(int(price * _SCALE) for price in prices)
 
 
-def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side]) -> int:
+def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side], ceiling: int | None) -> int:
     """What all pods pay, each where it is cheapest."""
-    rated = [(worths, _rated(ground, mask, worths)) for mask, worths in sides]
+    rated = [(worths, _rated(ground, mask, worths, ceiling)) for mask, worths in sides]
     paid = 0
     for group in found:
         own = [(worths, [r for r in listed if group.mask >> r[2] & 1]) for worths, listed in rated]
@@ -94,13 +119,15 @@ def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side]) -> int:
     return paid // _PART
 
 
-def _rated(ground: Ground, mask: int, worths: Vector) -> list[tuple[float, int, int, int]]:
-    """Columns that have anything of worth: price for worth, price, number, worth; the cheapest for its worth first."""
+def _rated(ground: Ground, mask: int, worths: Vector, ceiling: int | None) -> list[tuple[float, int, int, int]]:
+    """Columns up to a price: price for worth, price, number, worth; the cheapest for its worth first."""
     space = ground.problem.space
     found = []
     for group_mask in sorted({demand.mask for demand in ground.problem.demands}):
         for column in space.efficient(mask & group_mask, ground.dims):
             net, price = space.net(column), space.columns[column].price
+            if ceiling is not None and price > ceiling:
+                break
             whole = sum(map(mul, (net[d] for d in ground.dims), worths))
             found.append((price / whole if whole else 0.0, price, column, whole))
     return sorted(set(found))

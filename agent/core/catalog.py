@@ -6,6 +6,7 @@ reserves what its kubelet configuration says, and runs 110 pods unless told othe
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -96,54 +97,80 @@ def overrides(
     """
     requirements = Requirements.of(wanted)
     errors = tuple(e for e in capacity_errors if e.until > now)
-    allowed = sorted(
-        (
-            (kind, offering)
-            for kind in _named(requirements, types)
-            if _may_be(requirements, kind)
-            for offering in _allowed(requirements, kind.offerings)
-            if not is_exhausted(kind.name, offering, errors)
-        ),
-        key=lambda row: order(row[0].name, row[1]),
-    )
-    ceiling = min((o.price_nano_usd for _, o in allowed if o.capacity_type == "on-demand"), default=None)
-    allowed = [
-        row for row in allowed if row[1].capacity_type != "spot" or ceiling is None or row[1].price_nano_usd <= ceiling
-    ]
-    if not allowed:
-        return Candidates()
-    bought = allowed[0][1].capacity_type
-    subnets, images = _best_subnets(node_class.subnets), _newest_first(node_class.images)
-    system = Requirements({key: values for key, values in requirements if key in (names.ARCH, names.OS)})
-    listed: dict[InstanceTypeName, Image | None] = {}
-    chosen: list[Override] = []
-    for kind, offering in allowed:
-        name, zone = kind.name, offering.zone
-        if offering.capacity_type != bought or zone not in subnets:
-            continue
-        if name not in listed and len(listed) < MAX_TYPES:
-            listed[name] = _image(images, kind, system)
-        image = listed.get(name)
-        if image is not None and len(chosen) < MAX_OVERRIDES:
-            chosen.append(Override(name, zone, subnets[zone].id, image.id))
-    return Candidates(bought, tuple(chosen))
+    return Aim.of(requirements, node_class, errors).candidates(_named(requirements, types))
+
+
+_Row = tuple[tuple[int, int, str, str], InstanceType, Offering]
+
+
+@dataclass(slots=True)
+class Aim:
+    """What requests may name that differ in nothing but their types: each type is looked at once."""
+
+    requirements: Requirements
+    errors: Sequence[CapacityError]
+    subnets: dict[Zone, Subnet]
+    images: Sequence[Image]
+    """The newest first."""
+    system: Requirements
+    """What is asked of architecture and operating system."""
+    _rows: dict[InstanceTypeName, tuple[_Row, ...]] = field(default_factory=dict)
+    _images: dict[InstanceTypeName, Image | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, requirements: Requirements, node_class: NodeClass, errors: Sequence[CapacityError]) -> "Aim":
+        """Requests with these requirements, whatever they say of types; errors that have expired are not given."""
+        rest = requirements.without((names.INSTANCE_TYPE,))
+        system = Requirements({key: values for key, values in rest if key in (names.ARCH, names.OS)})
+        return cls(rest, errors, _best_subnets(node_class.subnets), _newest_first(node_class.images), system)
+
+    def candidates(self, types: Iterable[InstanceType]) -> Candidates:
+        """The offerings that a request for these types may name."""
+        allowed = sorted((row for kind in types for row in self._of(kind)), key=lambda row: row[0])
+        ceiling = min((price for (price, *_), _, o in allowed if o.capacity_type == "on-demand"), default=None)
+        allowed = [r for r in allowed if r[2].capacity_type != "spot" or ceiling is None or r[0][0] <= ceiling]
+        if not allowed:
+            return Candidates()
+        bought = allowed[0][2].capacity_type
+        listed: dict[InstanceTypeName, Image | None] = {}
+        chosen: list[Override] = []
+        for _, kind, offering in allowed:
+            name, zone = kind.name, offering.zone
+            if offering.capacity_type != bought or zone not in self.subnets:
+                continue
+            if name not in listed and len(listed) < MAX_TYPES:
+                listed[name] = self._image(kind)
+            image = listed.get(name)
+            if image is not None and len(chosen) < MAX_OVERRIDES:
+                chosen.append(Override(name, zone, self.subnets[zone].id, image.id))
+        return Candidates(bought, tuple(chosen))
+
+    def _of(self, kind: InstanceType) -> tuple[_Row, ...]:
+        if kind.name not in self._rows:
+            offered = kind.offerings if _may_be(self.requirements, kind) else ()
+            self._rows[kind.name] = tuple(
+                (order(kind.name, offering), kind, offering)
+                for offering in offered
+                if is_allowed(self.requirements, offering) and not is_exhausted(kind.name, offering, self.errors)
+            )
+        return self._rows[kind.name]
+
+    def _image(self, kind: InstanceType) -> Image | None:
+        """The first image that fits the type and what the claim asks of architecture and system."""
+        if kind.name not in self._images:
+            described = type_labels(kind.requirements) & self.system
+            self._images[kind.name] = next((image for image in self.images if _fits(image, described)), None)
+        return self._images[kind.name]
 
 
 def is_allowed(requirements: Requirements, offering: Offering) -> bool:
     """Whether an available offering satisfies requirements on zone, capacity type and its own labels."""
-    return bool(_allowed(requirements, (offering,)))
-
-
-def _allowed(requirements: Requirements, offerings: Iterable[Offering]) -> list[Offering]:
-    zones, kinds = requirements.get(names.ZONE), requirements.get(names.CAPACITY_TYPE)
-    return [
-        offering
-        for offering in offerings
-        if offering.available
-        and zones.allows(offering.zone)
-        and kinds.allows(offering.capacity_type)
+    return (
+        offering.available
+        and requirements.get(names.ZONE).allows(offering.zone)
+        and requirements.get(names.CAPACITY_TYPE).allows(offering.capacity_type)
         and (not offering.requirements or requirements.overlaps(Requirements.of(offering.requirements)))
-    ]
+    )
 
 
 def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[CapacityError]) -> bool:
@@ -186,12 +213,6 @@ def _best_subnets(subnets: Iterable[Subnet]) -> dict[Zone, Subnet]:
 def _newest_first(images: Iterable[Image]) -> list[Image]:
     """Those that are not deprecated before all others."""
     return sorted(images, key=lambda i: (i.deprecated, -(i.created_at.timestamp() if i.created_at else 0.0), i.id))
-
-
-def _image(images: Iterable[Image], kind: InstanceType, asked: Requirements) -> Image | None:
-    """The first image that fits the type and what the claim asks of architecture and system."""
-    described = type_labels(kind.requirements) & asked
-    return next((image for image in images if _fits(image, described)), None)
 
 
 def _fits(image: Image, described: Requirements) -> bool:

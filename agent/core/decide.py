@@ -11,7 +11,7 @@ import msgspec
 
 from agent.core import lifecycle, orphans, pools, termination
 from agent.core.admission import is_ours
-from agent.core.catalog import Candidates, overrides
+from agent.core.catalog import Aim, Candidates
 from agent.core.coming import merged, offered
 from agent.core.disruption import Found, empty_nodes
 from agent.core.inputs import PackingInput, PackingResult
@@ -19,6 +19,7 @@ from agent.core.memory import remembered
 from agent.core.podevents import pod_events
 from agent.core.pods import displaced, is_pending
 from agent.core.priority import pack_by_priority
+from agent.core.requirements import Requirements
 from agent.core.shelf import Shelves
 from agent.core.static import as_written, missing
 from agent.core.surplus import surplus
@@ -131,24 +132,23 @@ def _pack(world: World, shelves: Shelves | None) -> tuple[PackingResult, tuple[N
 
 def _aimed(world: World, launches: Iterable[Launch]) -> tuple[Launch, ...]:
     """The launches with the offerings that their first requests will name."""
+    aims: dict[tuple[ClassName, tuple[Requirement, ...]], Aim] = {}
     known: dict[tuple[ClassName, tuple[Requirement, ...]], Candidates] = {}
-    return tuple(_with_candidates(world, launch, known) for launch in launches)
-
-
-def _with_candidates(
-    world: World, launch: Launch, known: dict[tuple[ClassName, tuple[Requirement, ...]], Candidates]
-) -> Launch:
-    snapshot, wanted = world.snapshot, launch.draft
-    node_class = world.node_class.get(wanted.node_class)
-    if node_class is None:
-        return launch
-    key = (wanted.node_class, wanted.requirements)
-    if key not in known:
-        # A claim names all types that it may become.
-        types = [world.types[wanted.node_class, name] for name in launch.instance_types]
-        errors = snapshot.memory.capacity_errors
-        known[key] = overrides(wanted.requirements, node_class, types, errors, snapshot.now)
-    return msgspec.structs.replace(launch, candidates=known[key].overrides)
+    found = []
+    for launch in launches:
+        wanted = launch.draft
+        key = (wanted.node_class, wanted.requirements)
+        node_class = world.node_class.get(wanted.node_class)
+        if key not in known and node_class is not None:
+            rest = (wanted.node_class, tuple(r for r in wanted.requirements if r.key != names.INSTANCE_TYPE))
+            if rest not in aims:
+                errors = [e for e in world.snapshot.memory.capacity_errors if e.until > world.snapshot.now]
+                aims[rest] = Aim.of(Requirements.of(rest[1]), node_class, errors)
+            # A claim names all types that it may become.
+            known[key] = aims[rest].candidates(world.types[wanted.node_class, name] for name in launch.instance_types)
+        candidates = known.get(key, Candidates()).overrides
+        found.append(msgspec.structs.replace(launch, candidates=candidates) if candidates else launch)
+    return tuple(found)
 
 
 def _disruption(world: World, packed: PackingResult) -> Gone:

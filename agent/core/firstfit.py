@@ -1,6 +1,7 @@
 """First-fit decreasing, and what must be begun before anything else is packed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from agent.core.bins import Bin, Demand
 from agent.core.growing import Ground, Growing
@@ -14,49 +15,61 @@ def first_fit(ground: Ground, order: Sequence[int], ceiling: int) -> tuple[Bin, 
     nodes grow to the largest type that there is, whose shape may suit the rest badly.
     """
     left = [demand.count for demand in ground.problem.demands]
-    nodes = begun(ground, left)
-    tops = [node.top for node in nodes]
-    full: dict[HostRule, int] = {}
+    nodes = _Nodes(begun(ground, left))
     for number in (*order, *ground.problem.followers):
         demand = ground.problem.demands[number]
         if not ground.single[number]:
             continue
-        _fit(nodes, tops, (number, _first(nodes, demand, full)), left)
+        left[number] -= nodes.fit(demand, number, left[number])
         while left[number]:
             node = Growing(ground, demand.mask & ceiling if ground.single[number] & ceiling else demand.mask)
             count = node.add(number, left[number])
             if not count:
                 break
-            more = left[number] // count
-            nodes += [node, *(node.copied() for _ in range(more - 1))]
-            tops += [node.top] * more
+            nodes.listed += [node, *(node.copied() for _ in range(left[number] // count - 1))]
             left[number] %= count
-    return tuple(node.done() for node in nodes)
+    return tuple(node.done() for node in nodes.listed)
 
 
-def _fit(nodes: Sequence[Growing], tops: list[int], which: tuple[int, int], left: list[int]) -> None:
-    """Put a demand into the nodes that take it, from one on. ``tops`` says what at most is left of each."""
-    number, first = which
-    if first == len(nodes) or not left[number]:
-        return
-    packed, guard = nodes[0].ground.packed[number], nodes[0].ground.fields.guard
-    for at in range(first, len(nodes)):
-        if (tops[at] - packed) & guard == guard and (count := nodes[at].add(number, left[number])):
-            tops[at] = nodes[at].top
-            left[number] -= count
-            if not left[number]:
-                return
+@dataclass(slots=True)
+class _Nodes:
+    """Nodes in the order in which they were opened."""
+
+    listed: list[Growing]
+    tops: list[int] = field(default_factory=list)
+    """The most that is left of each resource of each."""
+    open_to: dict[tuple[HostRule, int], tuple[list[int], int]] = field(default_factory=dict)
+    """Per rule and mask: the nodes that may still take such pods, of how many there were."""
+
+    def fit(self, demand: Demand, number: int, limit: int) -> int:
+        """Put units of a demand into the nodes that take them; how many found a place."""
+        self.tops += [node.top for node in self.listed[len(self.tops) :]]
+        key = (demand.host, demand.mask)
+        at, known = self.open_to.get(key, ([], 0))
+        at += range(known, len(self.listed))
+        left, closed = limit, set[int]()
+        if self.listed:
+            packed, guard = self.listed[0].ground.packed[number], self.listed[0].ground.fields.guard
+            for n in at:
+                if (self.tops[n] - packed) & guard == guard:
+                    node = self.listed[n]
+                    count = node.add(number, left)
+                    left -= count
+                    if count:
+                        self.tops[n] = node.top
+                    elif _is_closed(node, demand):
+                        closed.add(n)
+                    if not left:
+                        break
+        self.open_to[key] = ([n for n in at if n not in closed] if closed else at, len(self.listed))
+        return limit - left
 
 
-def _first(nodes: Sequence[Growing], demand: Demand, full: dict[HostRule, int]) -> int:
-    """The first node that may bear pods under the demand's rule: those that cannot once never will."""
-    if demand.host is FREE or demand.host.needs:
-        return 0
-    at = full.get(demand.host, 0)
-    while at < len(nodes) and not demand.bearable(nodes[at].host, 1):
-        at += 1
-    full[demand.host] = at
-    return at
+def _is_closed(node: Growing, demand: Demand) -> bool:
+    """Whether pods under the demand's rule may never join the node: rules and columns only get stricter."""
+    if not node.mask & demand.mask:
+        return True
+    return not demand.host.needs and demand.host is not FREE and not demand.bearable(node.host, 1)
 
 
 def begun(ground: Ground, left: list[int]) -> list[Growing]:

@@ -49,6 +49,11 @@ class _Packing:
     closed: set[int] = field(default_factory=set)
     """Shops that sell nothing more, for a limit or a brake."""
 
+    @property
+    def progress(self) -> int:
+        """Grows with all that a round can do: nodes bought, shops closed, and what is not tried again."""
+        return len(self.bought) + len(self.closed) + len(self.dealing.shut)
+
     def offers(self) -> Offers:
         """What may be bought at present."""
         return Offers(self.shops, self.buying, self.scene.total, self.scene.daemons, frozenset(self.closed))
@@ -68,7 +73,7 @@ def pack(asked: PackingInput) -> PackingResult:
     dealing.keep_promises()
     packing.closed |= set() if asked.launch else set(range(len(shops)))
     again = True
-    tries = ROUNDS * max(len(shops), 1)
+    tries = (ROUNDS + max((len(shape.levels) for shape in scene.shapes), default=0)) * max(len(shops), 1)
     while again and tries:
         tries -= 1
         again = _round(packing)
@@ -137,33 +142,30 @@ def _round(packing: _Packing) -> bool:
     """Deal what is left, and buy nodes for it as far as limits allow; whether another round could do more."""
     offers = packing.offers()
     deals = packing.dealing.deal(offers)
-    open_before, bought_before = len(packing.closed), len(packing.bought)
-    relaxed = False
+    before = packing.progress
     for shelf in sorted({deal.offer.shelf for deal in deals}):
         own = [deal for deal in deals if deal.offer.shelf == shelf]
-        relaxed |= _buy(packing, offers.space(shelf), shelf, own)
+        _buy(packing, offers.space(shelf), shelf, own)
     if not any(packing.dealing.left.values()) or packing.buying.brake() is not None:
         return False
-    return relaxed or len(packing.closed) > open_before or len(packing.bought) > bought_before
+    return packing.progress > before
 
 
-def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> bool:
-    """Buy nodes for deals of one shop, and give back what got none; whether pods may ask for less next time."""
+def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> None:
+    """Buy nodes for deals of one shop, and give back what got none."""
     demands = Demands.of(space, packing.scene.shapes, deals)
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
-    problem = Problem(space, demands.demands, _floors(space.templates), best_effort)
+    rest = packing.asked.limits.max_nodes - packing.buying.nodes
+    problem = Problem(space, demands.demands, _floors(space.templates), best_effort, rest)
     bins = cheapest_bins(problem)
     purchases = packing.buying.choose(space, bins) if packing.buying.brake() is None else []
     packing.bought += [Bought(space, purchase, demands.content(purchase.found)) for purchase in purchases]
     if len(purchases) < len(bins):
         packing.closed |= {shelf} if not purchases else set()
-    relaxed = False
     for deal, keys, fits in demands.unbought(bins):
         packing.dealing.give_back(deal, keys)
         if not fits:
-            packing.dealing.start[deal.shape] = deal.level + 1
-            relaxed = True
-    return relaxed
+            packing.dealing.shut.add((deal.shape, deal.level, shelf))
 
 
 def _floors(templates: Sequence[Template]) -> tuple[tuple[tuple[str, int], ...], ...]:

@@ -200,7 +200,7 @@ def _advice(space: Space, left: int, step: _Step, partner: _Step | None) -> str:
             return f"no type has both {partner.text} and {step.text}; drop one of them from the pod"
         return f"drop it from the pod, or let the NodePool have nodes with {step.key}"
     name, among = space.dimensions[step.dimension], left if partner is None else partner.mask
-    most = format_amount(name, max(space.net(i)[step.dimension] for i in bits(among)))
+    most = format_amount(name, max(space.net(i)[step.dimension] for i in space.maximal(among, (step.dimension,))))
     if partner is not None:
         return f"those with {partner.text} have at most {most}: ask for less, or drop {partner.text}"
     return f"the most that these have is {most}: ask for less, or allow larger types"

@@ -80,6 +80,8 @@ class Space:
     _offsets: tuple[int, ...]
     _labels: tuple[ColumnLabels, ...]
     _nets: dict[int, Vector] = field(default_factory=dict)
+    _fitting: dict[Vector, int] = field(default_factory=dict)
+    _counted: dict[int, int] = field(default_factory=dict)
 
     def vector(self, resources: Resources) -> Vector:
         """Amounts in the order of ``dimensions``."""
@@ -105,7 +107,9 @@ class Space:
 
     def fits(self, amounts: Vector) -> int:
         """Columns whose room holds the amounts; an amount of zero fits anywhere."""
-        return union(part.holding(amounts) for part in self.parts)
+        if amounts not in self._fitting:
+            self._fitting[amounts] = union([part.holding(amounts) for part in self.parts])
+        return self._fitting[amounts]
 
     def fits_one(self, dimension: int, amount: int) -> int:
         """Columns that have so much of one resource."""
@@ -188,7 +192,9 @@ class Space:
 
     def types(self, mask: int) -> int:
         """How many different types there are among these columns."""
-        return len({self.columns[i].type.name for i in bits(mask)})
+        if mask not in self._counted:
+            self._counted[mask] = len({self.columns[i].type.name for i in bits(mask)})
+        return self._counted[mask]
 
     def within(self, allowed: Sequence[int]) -> "Space":
         """The space without columns that are not among these; per template, in bits of its shelf."""
@@ -196,7 +202,8 @@ class Space:
         if not self.every & ~kept:
             return self
         parts = tuple(replace(part, mask=part.mask & kept) for part in self.parts)
-        return replace(self, parts=parts, every=self.every & kept, members=tuple(m & kept for m in self.members))
+        members = tuple(mask & kept for mask in self.members)
+        return replace(self, parts=parts, every=self.every & kept, members=members, _nets={}, _fitting={})
 
 
 def lowest(mask: int) -> int:

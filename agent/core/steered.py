@@ -25,7 +25,7 @@ SMALLEST: Final = 0.5
 """Of the columns that are tried, none costs less than this share of the dearest: large nodes round better."""
 STALE: Final = 0.5
 """Queues are made anew when so much of their demands is left."""
-REFRESHED: Final = 0.95
+REFRESHED: Final = 0.9
 """The linear programme is solved anew when so much is left of the demand that it was solved for."""
 FORCED_COLUMNS: Final = 2
 """How many columns are tried where rules force so many nodes that the size of each follows."""
@@ -37,6 +37,8 @@ class Style:
 
     size: float = 1.0
     """How dear a node may be, as a share of the dearest efficient column."""
+    least: int = 0
+    """What a node costs at least, in nano-dollars per hour, where such columns can be had."""
     heads: int = 0
     """So many of the largest demands are tried as a node's first pod, beside the plain order."""
     headed: int = 1
@@ -184,7 +186,8 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     if held is not None and size > held.size * REFRESHED:
         return held
     cap = group.rooms[-1][1] * state.style.size
-    offers = [(c, price) for c, price, _ in group.rooms if price <= cap] or [(c, price) for c, price, _ in group.rooms]
+    whole = [(c, price) for c, price, _ in group.rooms]
+    offers = [(c, price) for c, price in whole if state.style.least <= price <= cap] or whole
     nets = [group.nets[c] for c, _ in offers]
     found = worth(total, [(price, net) for (_, price), net in zip(offers, nets, strict=True)])
     bought = [sum(y * nets[i][d] for i, y in found.bought.items()) for d in range(len(total))]

@@ -5,6 +5,8 @@ all sizes and with smaller ones only, because which rounds better depends on the
 also with each of the largest demands as a node's first pod. The worst nodes of the best answer are packed once more.
 """
 
+from typing import Final
+
 from agent.core.bins import Bin, Problem
 from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
@@ -13,23 +15,25 @@ from agent.core.repacking import repacked
 from agent.core.steered import Style, steered
 from agent.core.terrain import Terrain
 
-PLAIN = (Style(0.75), Style(1.0))
-HEADS = Style(1.0, heads=8)
+PLAIN: Final = (Style(0.75), Style(1.0))
+HEADS: Final = Style(1.0, heads=8)
 """Trying several first pods pays when few pods share a node, and costs most when many do."""
-FEW_PODS = 20
-FEW_UNITS = 100
+FEW_PODS: Final = 20
+"""So many pods share a node when few do."""
+FEW_UNITS: Final = 100
 """So few are packed in one style: an answer in milliseconds is worth more than the last percent of a few nodes."""
-MANY_DEMANDS = 2000
-REPACKED = (Style(1.0), Style(0.75), Style(0.5))
-REPACKED_FEW = (HEADS, Style(0.75), Style(0.5, heads=8))
-REPACKED_MANY = (Style(1.0),)
+MANY_DEMANDS: Final = 2000
+"""So many demands are packed in one style, and of few columns."""
+MANY: Final = Style(0.75, columns=2)
+REPACKED: Final = (Style(1.0), Style(0.75), Style(0.5))
+REPACKED_FEW: Final = (HEADS, Style(0.75), Style(0.5, heads=8))
 """Styles in which the least efficient nodes are packed once more."""
-CEILINGS = (1.0, 0.5)
-"""First-fit is tried with any type, and with types of at most half the size of the largest."""
+CEILINGS: Final = (1.0, 0.5)
+"""First-fit is tried with any type, and with types of at most half the price of the dearest."""
 
 
 def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
-    """The cheapest of all variants; of equal ones that with the fewest nodes, then the earliest."""
+    """The cheapest of all variants that need no more nodes than may be bought; of equal ones that with the fewest."""
     if not problem.demands:
         return ()
     ground = Ground.of(problem)
@@ -38,10 +42,26 @@ def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
     variants = [first_fit(ground, order, problem.space.cheaper(share)) for share in ceilings]
     if not problem.floors and problem.space.dearest:
         variants += _steered(ground)
+    if all(len(v) > problem.most_nodes for v in variants[len(ceilings) :]):
+        variants += _with_fewer(ground, min(variants, key=problem.price))
     most = max(problem.placed(v) for v in variants)
-    whole = [(problem.price(v), len(v), n, v) for n, v in enumerate(variants) if problem.placed(v) == most]
-    best = min(whole, key=lambda w: w[:3])[3]
+    whole = [
+        (max(0, len(v) - problem.most_nodes), problem.price(v), len(v), n, v)
+        for n, v in enumerate(variants)
+        if problem.placed(v) == most
+    ]
+    best = min(whole, key=lambda w: w[:4])[4]
     return merged(ground, [problem.widened(b) for b in best])
+
+
+def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
+    """Variants of nodes that cost so much at least that not too many are needed."""
+    problem = ground.problem
+    if problem.floors or not bins or not problem.space.dearest or problem.most_nodes < 1:
+        return []
+    each = problem.price(bins) // problem.most_nodes
+    terrain, counts = Terrain.of(ground), [d.count for d in problem.demands]
+    return [steered(terrain, Style(least=each * quarters // 4), counts) for quarters in (1, 2, 4, 8, 16)]
 
 
 def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
@@ -51,12 +71,12 @@ def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
     counts = [d.count for d in problem.demands]
     if sum(counts) <= FEW_UNITS:
         return [steered(terrain, HEADS, counts)]
-    many = len(counts) > MANY_DEMANDS
-    found = [steered(terrain, style, counts) for style in (PLAIN[:1] if many else PLAIN)]
+    if len(counts) > MANY_DEMANDS:
+        return [steered(terrain, MANY, counts)]
+    found = [steered(terrain, style, counts) for style in PLAIN]
     pods = sum(problem.placed(v) for v in found)
-    few = not many and pods <= FEW_PODS * sum(map(len, found))
+    few = pods <= FEW_PODS * sum(map(len, found))
     if few:
         found.append(steered(terrain, HEADS, counts))
     best = min(found, key=lambda v: (-problem.placed(v), problem.price(v), len(v)))
-    again = REPACKED_MANY if many else REPACKED_FEW if few else REPACKED
-    return [*found, repacked(terrain, best, again)]
+    return [*found, repacked(terrain, best, REPACKED_FEW if few else REPACKED)]

@@ -1,8 +1,10 @@
 """Bins: rules of one node hold in every one of them, whichever way they were filled."""
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core.bins import Bin, Problem
+from agent.core.fields import Fields
 from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
 from agent.core.hosts import HostRule
@@ -10,7 +12,9 @@ from agent.core.merging import merged
 from agent.core.repacking import repacked
 from agent.core.steered import Style, steered
 from agent.core.terrain import Terrain
-from tests.core.problems import demand, faults, problems, space
+from agent.core.variants import cheapest_bins
+from tests.build import instance_type
+from tests.core.problems import SHELF, demand, faults, problems, space
 
 LAWS = settings(max_examples=150, deadline=None)
 ALONE = HostRule(matches=(0,), caps=((0, 1),))
@@ -78,3 +82,43 @@ def test_units_of_several_pods_stay_together_and_count_as_so_many() -> None:
     for bins in every_way(problem):
         assert [found.content for found in bins] == [((0, 1),)] * 3
         assert problem.placed(bins) == 6
+
+
+@LAWS
+@given(problems())
+def test_the_answer_is_never_dearer_than_first_fit_and_serves_no_fewer(problem: Problem) -> None:
+    answer = cheapest_bins(problem)
+    assert faults(problem, answer) == []
+    ground = Ground.of(problem)
+    for share in (1.0, 0.5):
+        plain = first_fit(ground, range(len(problem.demands)), problem.space.cheaper(share))
+        assert problem.price(answer) <= problem.price(plain)
+        assert problem.placed(answer) >= problem.placed(plain)
+
+
+def test_small_pods_that_only_small_types_serve_cheaply_are_a_group_of_their_own() -> None:
+    """A core of the smallest type costs a quarter of what it costs elsewhere, but holds no large pods."""
+    own = space((*SHELF, instance_type("t3.nano", 2, 1, 0.006)))
+    problem = Problem(own, (demand(own, 500, 3000, 30), demand(own, 500, 200, 30)))
+    large, small = Terrain.of(Ground.of(problem)).groups
+    assert (list(large.asked), list(small.asked)) == ([0], [1])
+    assert small.value[1] < large.value[0] / 4
+    assert problem.price(cheapest_bins(problem)) <= 16 * 126_000_000
+
+
+def test_groups_that_are_served_later_fill_what_the_nodes_of_earlier_ones_leave() -> None:
+    """Pods of three cores leave 7 GiB of a node with 8, and one memory-bound pod fits in that."""
+    own = space()
+    problem = Problem(own, (demand(own, 3000, 500, 30), demand(own, 100, 6000, 30)))
+    answer = cheapest_bins(problem)
+    assert len(answer) == 30
+    assert problem.price(answer) == 30 * 170_000_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 1 << 40)), min_size=1, max_size=6))
+def test_amounts_fit_in_fields_exactly_when_each_of_them_fits(pairs: list[tuple[int, int]]) -> None:
+    room, amounts = [a for a, _ in pairs], [b for _, b in pairs]
+    fields = Fields.holding(len(pairs), max(room))
+    left = fields.room(room) - fields.packed(amounts) if max(amounts) < 1 << fields.width - 1 else 0
+    assert (left & fields.guard == fields.guard) == all(b <= a for a, b in pairs)
+    assert fields.unpacked(fields.room(room), len(room)) == tuple(room)

@@ -198,3 +198,15 @@ def _first_fit(pods: list[tuple[int, int]]) -> int:
 def _cheapest(content: list[tuple[int, int]]) -> int | None:
     needed = Resources(sum(c for c, _ in content), sum(m for _, m in content), len(content))
     return min((t.offerings[0].price_nano_usd for t in SHELF if needed.fits_in(t.allocatable)), default=None)
+
+
+def test_where_few_nodes_may_be_bought_they_are_large_rather_than_pods_without_any() -> None:
+    """The cheapest plan has a node for each pod, and maxNodes allows four."""
+    kinds = (instance_type("t3.nano", 2, 1, 0.005), instance_type("m5.2xlarge", 8, 32, 0.4))
+    pods = [pod(f"p{n}", cpu="500m", memory="400Mi") for n in range(40)]
+    types = {ClassName("default"): kinds}
+    free = pack(question(*pods, instance_types=types))
+    assert {launch.instance_type for launch in free.launches} == {"t3.nano"}
+    bound = pack(question(*pods, instance_types=types, limits=Limits(launches_per_minute=1000, max_nodes=4)))
+    assert not bound.refusals
+    assert len(bound.launches) <= 4

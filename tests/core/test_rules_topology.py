@@ -75,6 +75,12 @@ def test_rule_10_1_values_of_a_pool_s_own_label_are_domains() -> None:
     assert domains(question(*pods), planned(*pods, pools=(racks,)), RACK) == {"r1": 2, "r2": 2}
 
 
+def test_rule_10_1_a_pod_that_selects_a_value_of_a_pool_s_own_label_is_in_that_domain() -> None:
+    racks = pool(requirements=(Requirement(RACK, "In", ("r1", "r2")),))
+    pods = app(2, spread=(spread(RACK),), node_selector={RACK: "r2"})
+    assert domains(question(*pods), planned(*pods, pools=(racks,)), RACK) == {"r2": 2}
+
+
 def test_rule_10_2_a_key_that_no_node_has_makes_a_pod_unschedulable_and_says_so() -> None:
     plan = planned(*app(1, spread=(spread("example.com/nowhere"),)))
     assert "example.com/nowhere" in why(plan)
@@ -219,6 +225,13 @@ def test_pods_that_a_spread_merely_counts_get_a_definite_zone_too() -> None:
     assert all(any(r.key == names.ZONE and len(r.values) == 1 for r in x.draft.requirements) for x in plan.launches)
 
 
+def test_rule_10_4_pods_that_a_spread_may_count_get_the_labels_that_decide_whether_it_does() -> None:
+    owners = app(2, spread=(spread(names.CAPACITY_TYPE),), node_selector={names.ZONE: str(ZONE_A)})
+    plan = planned(*owners, *app(1, "plain", labels={"app": "web"}, cpu="1900m"))
+    own = next(x for x in plan.launches if "default/plain-0" in x.pods)
+    assert [len(r.values) for r in own.draft.requirements if r.key == names.ZONE] == [1]
+
+
 def test_a_spread_prefers_the_cheap_zone_as_far_as_it_may() -> None:
     cheap = msgspec.structs.replace(
         TYPES[0], offerings=tuple(Offering(z, "on-demand", p) for z, p in zip(ZONES, (9, 5, 9), strict=True))
@@ -282,6 +295,13 @@ def test_affinity_to_itself_on_one_node_fills_one_node_and_refuses_the_rest() ->
 def test_affinity_on_one_node_takes_room_that_is_there_if_it_holds_as_many() -> None:
     pods = app(3, affinity=(term(HOST),))
     assert len(planned(*pods, pairs=(fixed("n"),)).launches) == 0
+
+
+def test_a_group_on_one_node_of_which_each_takes_a_port_is_placed_after_one_that_is_in_a_zone() -> None:
+    others = app(4, "db", cpu="100m", affinity=(term(app="db"),))
+    group = app(2, cpu="100m", affinity=(term(HOST),), host_ports=(HostPort(80),))
+    plan = planned(*others, *group)
+    assert refused(plan) == ["web-1"]
 
 
 def test_affinity_to_another_on_one_node_brings_both_together() -> None:

@@ -50,6 +50,11 @@ class Cell:
     votes: int = 0
     """Of pods that must be together: how many could be here."""
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Its values in a form that can be compared."""
+        return tuple(value or "" for value in self.values)
+
 
 def rank(cell: Cell, checks: Checks, load: int) -> tuple[object, ...]:
     """Which of the domains that a pod may come into is best, as a key: the least.
@@ -58,10 +63,9 @@ def rank(cell: Cell, checks: Checks, load: int) -> tuple[object, ...]:
     alternative of its node affinity; the cheapest; the emptiest.
     """
     broken, pods = checks.crowding(cell.values)
-    named = tuple(value or "" for value in cell.values)
     if cell.places or cell.offer is None:
-        return (-cell.votes, 0, broken, 0, 0, pods, load, named)
-    return (-cell.votes, 1 + cell.offer.shelf, broken, cell.offer.turn, cell.offer.price, pods, load, named)
+        return (-cell.votes, 0, broken, 0, 0, pods, load, cell.named)
+    return (-cell.votes, 1 + cell.offer.shelf, broken, cell.offer.turn, cell.offer.price, pods, load, cell.named)
 
 
 def without(rule: HostRule, begun: Collection[int]) -> HostRule:

@@ -25,8 +25,9 @@ class Checks:
 
     shape: Shape
     keys: tuple[str, ...]
-    """Topology keys other than the host name of which these pods need a definite domain: those of their own rules, and
-    those by which others count them (Karpenter's rule 10.15 counts a pod only once its domain is definite)."""
+    """Labels other than the host name of which these pods need a definite value: the topology keys of their own rules,
+    those by which others count them (Karpenter's rule 10.15 counts a pod only once its domain is definite), and those
+    that decide whether a spread counts their node at all."""
     spread: tuple[tuple[int, Group, int, int, int], ...]
     """Key, group, 1 if it counts these pods themselves, maxSkew, minDomains."""
     affinity: tuple[Affinity, ...]
@@ -44,7 +45,8 @@ class Checks:
         """Look the tables up once; they grow in place."""
         level, matches = shape.levels[at], sorted(shape.matches)
         own = {key for number in matches for key in counts.keys_of.get(number, ())}
-        keys = tuple(sorted(level.keys | own))
+        groups = [g for n in matches for key in sorted(counts.keys_of.get(n, ())) for g in counts.by_number[key, n]]
+        keys = tuple(sorted((level.keys | own).union(*(group.filter.decisive for group in groups))))
         position = {key: n for n, key in enumerate(keys)} | {names.HOSTNAME: -1}
         counted = [(key, counts.pods[key, n]) for n in matches for key in sorted(counts.keys_of.get(n, ()))]
         counted += [(names.HOSTNAME, counts.pods[names.HOSTNAME, n]) for n in matches if n in counts.at_host]
@@ -52,7 +54,6 @@ class Checks:
         counted += [(a.key, counts.guards[a.key, a.number]) for a in kept_out]
         empty = [(a.key, counts.pods[a.key, a.number]) for a in level.anti_affinity]
         empty += [(key, counts.guards[key, n]) for n in matches for key in sorted(counts.keys_of.get(n, ()))]
-        groups = [g for n in matches for key in sorted(counts.keys_of.get(n, ())) for g in counts.by_number[key, n]]
         return cls(
             shape=shape,
             keys=keys,

@@ -31,17 +31,23 @@ class Filter:
     keys: tuple[str, ...] = ()
     """Labels that a node needs: the keys of all required spread constraints of the pods."""
 
+    @property
+    def decisive(self) -> frozenset[str]:
+        """Labels of a node that decide whether it is one of them; the NodePool stands for its taints."""
+        found = {key for asked in self.alternatives for key, _ in asked} | {*self.keys}
+        return frozenset(found | ({names.NODEPOOL} if self.tolerations is not None else set())) - {names.HOSTNAME}
+
     def tolerates(self, taints: tuple[Taint, ...]) -> bool:
         """Whether a node with these taints can be one of them."""
         return self.tolerations is None or tolerates(self.tolerations, taints)
 
     def passes(self, room: Room) -> bool:
-        """Whether a node is one of them."""
+        """Whether a node is one of them, or may turn out to be."""
         if not self.tolerates(room.taints):
             return False
-        if any(room.value(key) is None for key in self.keys):
+        if any(room.decides(key) and room.value(key) is None for key in self.keys):
             return False
-        return not self.alternatives or any(room.promises(asked) for asked in self.alternatives)
+        return not self.alternatives or any(room.described.incompatible(asked) is None for asked in self.alternatives)
 
 
 @dataclass(slots=True)

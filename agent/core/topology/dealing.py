@@ -21,8 +21,8 @@ from agent.core.topology.seating import Seating
 class Dealing(Seating):
     """Gives pods to places and domains, and keeps the counts of who is where."""
 
-    start: dict[int, int] = field(default_factory=dict)
-    """The level that a shape is tried at first: what an earlier one did not give it, it does not give it later."""
+    shut: set[tuple[int, int, int]] = field(default_factory=set)
+    """Shape, level and shelf where nothing could be put together for what was dealt: it is not dealt there again."""
     promises: Promises | None = None
     _load: dict[Values, int] = field(default_factory=dict)
     _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Dealing(Seating):
             progress = False
             for number in self.in_turn():
                 before = len(self.left[number])
-                for at in range(self.start.get(number, 0), len(self.shapes[number].levels)):
+                for at in range(len(self.shapes[number].levels)):
                     if self.left[number]:
                         self._level(number, at, offers, deals)
                 progress |= len(self.left[number]) < before
@@ -78,16 +78,17 @@ class Dealing(Seating):
         shape, keys = self.shapes[number], self.checks(number, at).keys
         cells: dict[Values, Cell] = {}
         for values, places in self._grouped(keys).items():
-            usable = [p for p in places if shape.requests.fits_in(p.free) and p.room.accepts(shape, shape.levels[at])]
-            if usable:
-                cells[values] = Cell(values, usable[::-1])
+            free = [p for p in places if shape.requests.fits_in(p.free) and p.room.accepts(shape, shape.levels[at])]
+            if free:
+                cells[values] = Cell(values, free[::-1])
         company = () if keys else self._company(number, at)
         if self._may_be_bought(number, at, deals):
             for found in offers.of(shape, at, keys or company):
-                for values, offer in found.items():
+                usable = {v: offer for v, offer in found.items() if (number, at, offer.shelf) not in self.shut}
+                for values, offer in usable.items():
                     cell = cells.setdefault(values, Cell(values, [], company=company))
                     cell.offer = cell.offer or offer
-                if found and not keys:
+                if usable and not keys:
                     break
         return list(cells.values())
 
@@ -128,7 +129,7 @@ class Dealing(Seating):
         """Of the domains that the next pod may come into: room that is there first, then what costs least."""
         checks, shape = self.checks(number, at), self.shapes[number]
         rule, leasts = without(shape.hosts[at], begun), checks.leasts()
-        best: tuple[tuple[object, ...], Cell] | None = None
+        open_cells = []
         for cell in cells:
             if not checks.allows(cell.values, leasts, begun):
                 continue
@@ -136,10 +137,10 @@ class Dealing(Seating):
                 cell.places.pop()
             if not cell.places and cell.offer is None:
                 continue
-            found = rank(cell, checks, self._load.get(cell.values, 0))
-            if best is None or found < best[0]:
-                best = found, cell
-        return best[1] if best is not None else None
+            open_cells.append(cell)
+        if len(open_cells) <= 1:
+            return open_cells[0] if open_cells else None
+        return min(open_cells, key=lambda cell: rank(cell, checks, self._load.get(cell.values, 0)))
 
     def _opened(self, number: int, at: int, chosen: tuple[Cell, Offer, Offers], deals: list[Deal]) -> Deal:
         """The deal of a domain in which something is bought."""
@@ -166,7 +167,7 @@ class Dealing(Seating):
         begun = checks.begins(self.counts)
         members = self._members(begun, offers)
         for cell in cells:
-            own = dict(zip(checks.keys, cell.values, strict=True))
+            own = dict(zip(checks.keys or cell.company, cell.values, strict=True))
             cell.votes = sum(
                 pods
                 for pods, domains in members
@@ -183,7 +184,8 @@ class Dealing(Seating):
             if waiting and any(own.number in begun for own in self.shapes[number].levels[at].affinity):
                 keys = self.checks(number, at).keys
                 cells = self._open_cells(number, at, offers, ())
-                found.append((len(waiting), [dict(zip(keys, cell.values, strict=True)) for cell in cells]))
+                domains = [dict(zip(keys or cell.company, cell.values, strict=True)) for cell in cells]
+                found.append((len(waiting), domains))
         return found
 
     def _on_one_node(self, number: int, at: int, chosen: tuple[list[Cell], Offers], deals: list[Deal]) -> None:

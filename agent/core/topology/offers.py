@@ -86,7 +86,10 @@ class Offers:
         for values, mask, price in self._parts(number, wide, keys):
             if mask & holding:
                 cell = {k: ABSENT if v is None else ValueSet(frozenset({v})) for k, v in zip(keys, values, strict=True)}
-                found[values] = Offer(number, mask, asked & Requirements(cell), price)
+                both = asked & Requirements(cell)
+                # A column does not decide every label: it could have the domain's value, or the one that is asked.
+                if both.conflict is None:
+                    found[values] = Offer(number, mask, both, price)
         return found
 
     def _parts(self, number: int, wide: int, keys: tuple[str, ...]) -> list[tuple[Values, int, int]]:
@@ -167,14 +170,17 @@ class Offers:
                 for own, members in zip(space.templates, space.members, strict=True)
                 if wanted.tolerates(own.pool.taints)
             )
-            if wanted.alternatives:
-                mask = union(space.select(asked, mask) for asked in wanted.alternatives)
-            found |= {value for value in domain_values(space, mask, key) if value is not None}
+            for asked in wanted.alternatives or (Requirements(),):
+                values = domain_values(space, space.select(asked, mask), key)
+                found |= {value for value in values if value is not None and asked.get(key).allows(value)}
         return frozenset(found)
 
 
 def may_pass(space: Space, wanted: Filter, offer: Offer) -> bool:
     """Whether a node of the offer could be one that passes the filter."""
+    pools = zip(space.templates, space.members, strict=True)
+    if not all(wanted.tolerates(own.pool.taints) for own, members in pools if members & offer.mask):
+        return False
     if not wanted.alternatives:
         return True
     return any(

@@ -15,6 +15,7 @@ from agent.core.requirements import Requirements, node_affinity, normalized
 from agent.core.verifying.faults import PlanInvalid
 from agent.core.verifying.selected import Everyone, Set, is_selected
 from agent.core.verifying.sites import Site, sites
+from agent.model import names
 from agent.model.constraints import PodAffinityTerm
 from agent.model.kubernetes import Pod, Toleration
 from agent.model.plan import Placement
@@ -31,6 +32,8 @@ class _Table:
     counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     passing: frozenset[str] | None = None
     """Of a spread constraint: the names of the nodes that are domains."""
+    domains: int = 0
+    """How many there are; one that is not among the counts has no pod."""
 
 
 class _Spread(NamedTuple):
@@ -76,8 +79,8 @@ def check_neighbours(asked: PackingInput, result: PackingResult) -> None:
     if not any(map(_has_rules, there)) and not any(map(_has_rules, placed)):
         return
     binding = _Binding(asked, sites(asked, result), [*there, *placed])
-    names = [*(pod.node_name or "" for pod in there), *map(_name, result.placements)]
-    for number, (bound, name) in enumerate(zip(binding.bound, names, strict=True)):
+    nodes = [*(pod.node_name or "" for pod in there), *map(_name, result.placements)]
+    for number, (bound, name) in enumerate(zip(binding.bound, nodes, strict=True)):
         if number >= len(there):
             binding.bind(bound, binding.sites[name])
         elif name in binding.sites:
@@ -102,6 +105,7 @@ class _Binding:
         self._guards: dict[tuple[str, Set], _Table] = {}
         self._rules: dict[object, _Rules] = {}
         self._counted: dict[object, tuple[tuple[_Table, ...], tuple[_Table, ...]]] = {}
+        self._passed: dict[object, frozenset[str]] = {}
         self._ports: defaultdict[tuple[str, str, int], set[str]] = defaultdict(set)
         # All tables are there before it is asked which of them count a pod.
         rules = [self._of(pod) for pod in pods]
@@ -179,10 +183,22 @@ class _Binding:
             key = normalized(written.topology_key)
             table = self._tables.setdefault((key, selected, keys, nodes, tolerations), _Table(key, selected))
             if table.passing is None:
-                found = {s.name for s in self.sites.values() if _passes(s, keys, nodes, tolerations)}
-                table.passing = frozenset(found)
-                table.counts.update(dict.fromkeys((self.sites[n].value(key) or "" for n in found), 0))
+                table.passing = self._passing(keys, nodes, tolerations)
+                values = (self.sites[name].value(key) for name in table.passing)
+                table.domains = len(table.passing) if key == names.HOSTNAME else len({*values} - {None})
             yield _Spread(table, is_selected(pod, selected), written.max_skew, written.min_domains or 0)
+
+    def _passing(
+        self,
+        keys: frozenset[str],
+        nodes: tuple[Requirements, ...] | None,
+        tolerations: tuple[Toleration, ...] | None,
+    ) -> frozenset[str]:
+        key = (keys, nodes, tolerations)
+        if key not in self._passed:
+            found = (site.name for site in self.sites.values() if _passes(site, keys, nodes, tolerations))
+            self._passed[key] = frozenset(found)
+        return self._passed[key]
 
     def _counted_in(self, pod: Pod) -> tuple[tuple[_Table, ...], tuple[_Table, ...]]:
         """The tables that the pod is counted in, and those that say where it is kept out."""
@@ -213,7 +229,7 @@ def _passes(
     tolerations: tuple[Toleration, ...] | None,
 ) -> bool:
     """Whether a node is a domain of a spread constraint, by its policies."""
-    if site.going or any(site.value(key) is None for key in keys):
+    if site.going or any(map(site.lacks, keys)):
         return False
     if tolerations is not None and not site.is_tolerated(tolerations):
         return False
@@ -225,10 +241,11 @@ def _check_spread(pod: Pod, site: Site, spread: _Spread) -> None:
     value = site.value(table.key)
     if value is None:
         raise PlanInvalid(f"pod {pod.key} on {site.name}: its node has no certain {table.key} to be spread over")
-    count = table.counts[value] + spread.itself
+    count = table.counts.get(value, 0) + spread.itself
     if count <= spread.max_skew:
         return
-    least = min(table.counts.values()) if len(table.counts) >= spread.min_domains else 0
+    full = table.domains >= spread.min_domains and len(table.counts) >= table.domains
+    least = min(table.counts.values()) if full else 0
     if count - least > spread.max_skew:
         sentence = f"{count} pods here, {least} in the emptiest domain, and maxSkew is {spread.max_skew}"
         raise PlanInvalid(f"pod {pod.key} on {site.name}: topology spread on {table.key}: {sentence}")

@@ -35,6 +35,10 @@ class Site:
         found = self.known.get(key) if key != names.HOSTNAME else self.name
         return self._open(key).single if found is None and self.types else found
 
+    def lacks(self, key: str) -> bool:
+        """Whether it certainly has no such label."""
+        return self.value(key) is None and not (self.types and self._open(key) != ABSENT)
+
     def may_be(self, asked: Requirements) -> bool:
         """Whether it is, or may become, what is asked."""
         return all(
