@@ -1,35 +1,55 @@
 """The command line: parses, calls, prints. Every command is a thin file; what it does lives in the layers below."""
 
+import importlib
 import sys
+from typing import Final
 
 import click
 
 from agent import __version__
-from agent.cli.check import check
-from agent.cli.explain import explain
-from agent.cli.install import credentials, install, uninstall
-from agent.cli.operate import adopt, pause, resume, sweep
-from agent.cli.plan import plan
-from agent.cli.run import run
-from agent.cli.sandbox import demo, sandbox
-from agent.cli.token import token
-from agent.cli.userdata import userdata
 
-USAGE = 64
+USAGE: Final = 64
 """Exit code of a wrong command line (sysexits.h EX_USAGE); click's own 2 would mean "something to do"."""
+MODULES: Final = {
+    "run": "run",
+    "plan": "plan",
+    "explain": "explain",
+    "check": "check",
+    "install": "install",
+    "uninstall": "install",
+    "credentials": "install",
+    "token": "token",
+    "userdata": "userdata",
+    "pause": "operate",
+    "resume": "operate",
+    "adopt": "operate",
+    "sweep": "operate",
+    "sandbox": "sandbox",
+    "demo": "sandbox",
+}
+"""Each command and the module that holds it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Imports a command when it is asked for: all together would be most of the time that `joinery plan` takes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """Names, in the order of the help."""
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+        """The command of a name; None when there is none."""
+        module = MODULES.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"agent.cli.{module}"), cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="joinery")
 def root() -> None:
     """Node autoscaling for self-managed kubeadm clusters on EC2."""
-
-
-for command in (
-    *(run, plan, explain, check, install, uninstall, credentials, token, userdata, pause, resume, adopt, sweep),
-    *(sandbox, demo),
-):
-    root.add_command(command)
 
 
 def main() -> None:

@@ -1,7 +1,5 @@
 """`joinery check`: the installation, one question a line; with -f, manifest files without cluster or AWS."""
 
-import sys
-from pathlib import Path
 from typing import Final
 
 import click
@@ -10,11 +8,12 @@ import msgspec
 from agent import preflight
 from agent.aws.errors import AwsError
 from agent.aws.session import AwsSession
+from agent.cli.files import read_documents
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError
 from agent.kube.kubeconfig import default_path
 from agent.kube.times import utc_now
-from agent.manifests import Checked, Documents, check_documents, load_documents
+from agent.manifests import Checked, Documents, check_documents
 from agent.manifests.faults import Fault, Note
 from agent.settings import DEFAULT_PATH, SettingsError, load
 
@@ -103,21 +102,3 @@ def _unread(found: Documents, checked: Checked) -> list[Note]:
         for d in found.documents
         if d.model is None and (d.kind, d.name) not in faulty
     ]
-
-
-def read_documents(file: str) -> Documents:
-    """Read and take apart one file; ``-`` is standard input.
-
-    Raises:
-        click.ClickException: it is not there or cannot be read.
-    """
-    try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return load_documents(raw.decode("utf-8-sig"), file)
-    except OSError as error:
-        raise click.ClickException(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except UnicodeDecodeError as error:
-        raise click.ClickException(f"{file}: is not UTF-8 text") from error
-
-
-__all__ = ["Checked", "check", "read_documents"]

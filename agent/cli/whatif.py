@@ -11,7 +11,7 @@ import msgspec
 
 from agent.aws.offline import Shipped, shipped, zones
 from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
-from agent.cli.check import read_documents
+from agent.cli.files import read_documents
 from agent.core.decide import decide
 from agent.core.overlays import overlaid
 from agent.core.verifying import PlanInvalid

@@ -1,5 +1,7 @@
 """What a class's kubelet settings and disks leave of an instance type, as it shows in plans."""
 
+from typing import Any
+
 import pytest
 
 from agent.aws.catalog import shipped_catalog
@@ -15,7 +17,7 @@ NAME = InstanceTypeName("m5.large")
 MIB = 1 << 20
 
 
-def offered(kubelet: KubeletSettings = KubeletSettings(), **fields: object) -> tuple[InstanceType, ...]:  # noqa: B008 - frozen
+def offered(kubelet: KubeletSettings = KubeletSettings(), **fields: Any) -> tuple[InstanceType, ...]:  # noqa: B008 - frozen
     market = Market(zones={NAME: (ZONE_A,)}, on_demand={NAME: 100_000_000})
     return instance_types(shipped_catalog().types, market, node_class(kubelet=kubelet, **fields))
 
