@@ -12,6 +12,8 @@ import boto3
 import pytest
 import yaml
 
+from agent.join.fixed import base_worker
+from agent.join.userdata import MACHINE
 from tests.cluster.conftest import MakeInstance
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import wait_until
@@ -65,6 +67,28 @@ def test_an_instance_joins_by_its_user_data_alone(node_class: str, stack: Stack,
     instance.wait_exit()
     token = json.loads(_joinery(stack, "token", "show", "--secret", "-o", "json"))["token"]
     assert token.partition(".")[2] not in instance.console
+    stack.control_plane.kubectl("delete", "node", facts.instance_id)
+
+
+def test_a_base_worker_of_terraforms_joins_with_the_published_token(stack: Stack, make_instance: MakeInstance) -> None:
+    """As Terraform writes it, before there was a cluster; admitted for its tags, and Joinery lets it be."""
+    known = {
+        "region": stack.ec2.region,
+        "factsParameter": "/joinery/team/join-facts",
+        "labels": {"domain": "auth"},
+        "taints": ["domain=auth:NoSchedule"],
+    }
+    facts = stack.run_base_instance()
+    script = base_worker().replace(MACHINE, json.dumps(known))
+    instance = make_instance(facts, script, ssm_endpoint=stack.ec2.endpoint)
+    assert instance.wait_exit() == 0, instance.console
+    node = stack.control_plane.wait_ready(facts.instance_id)
+    assert node["spec"]["providerID"] == f"aws:///{facts.zone}/{facts.instance_id}"
+    assert node["metadata"]["labels"]["domain"] == "auth"
+    assert "karpenter.sh/nodepool" not in node["metadata"]["labels"]
+    keys = {taint["key"] for taint in node["spec"]["taints"]}
+    assert "domain" in keys
+    assert "karpenter.sh/unregistered" not in keys
     stack.control_plane.kubectl("delete", "node", facts.instance_id)
 
 
