@@ -95,7 +95,8 @@ def test_it_serves_until_ctrl_c_and_leaves_nothing(start: Callable[..., Started]
         wait_until("the daemon leads", lambda: bool(items(api, paths.leases("joinery-system"))))
         secrets = {"labelSelector": "app.kubernetes.io/managed-by=joinery"}
         wait_until("a token", lambda: bool(items(api, paths.secrets("kube-system"), secrets)))
-    assert crds == {"nodepools.karpenter.sh", "nodeclaims.karpenter.sh", "ec2nodeclasses.karpenter.k8s.aws"}
+    ours = {f"{kind}.karpenter.sh" for kind in ("nodepools", "nodeclaims", "nodeoverlays")}
+    assert crds == ours | {"ec2nodeclasses.karpenter.k8s.aws"}
     assert Steering(environment["AWS_ENDPOINT_URL"]).instances() == []
     assert environment["AWS_DEFAULT_REGION"] == "ap-northeast-2"
     children = started.children()

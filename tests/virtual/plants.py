@@ -110,14 +110,6 @@ def fence_open(process: Process) -> None:
     process.loop.leading = lambda: True
 
 
-def in_flight_uncounted(process: Process) -> None:
-    def edit(snapshot: Snapshot) -> Snapshot:
-        bought = tuple(c for c in snapshot.claims if c.provider_id is not None)
-        return msgspec.structs.replace(snapshot, claims=bought)
-
-    seeing(process, edit)
-
-
 def strangers_terminated(process: Process) -> None:
     def rewrite(plan: Plan, snapshot: Snapshot) -> Iterable[a.Action]:
         ours = {m.id for m in snapshot.machines or () if m.is_ours(snapshot.cluster.name, snapshot.cluster.uid)}
@@ -202,16 +194,6 @@ def budgets_of_pools_ignored(process: Process) -> None:
     seeing(process, edit)
 
 
-def never_at_rest(process: Process) -> None:
-    def rewrite(plan: Plan, snapshot: Snapshot) -> Iterable[a.Action]:
-        yield from plan.actions
-        for pool in snapshot.pools:
-            about = a.Target(pool.name, pool.meta.uid, pool.meta.resource_version)
-            yield a.WritePoolStatus(WHY, about, pool.node_count, pool.resources, pool.conditions)
-
-    doing(process, rewrite)
-
-
 def token_unrepaired(process: Process) -> None:
     tend, once = process.chores.tend_token, list[bool]()
 
@@ -229,7 +211,6 @@ PLANTS: dict[str, Plant] = {
     "orphans_forgotten": Plant(orphans_forgotten, "no-orphan"),
     "own_writes_unread": Plant(own_writes_unread, "within-limits"),
     "fence_open": Plant(fence_open, "one-writer"),
-    "in_flight_uncounted": Plant(in_flight_uncounted, "within-limits"),
     "strangers_terminated": Plant(strangers_terminated, "foreign-spared"),
     "budgets_of_pods_bypassed": Plant(budgets_of_pods_bypassed, "pods-respected"),
     "pinned_pods_moved": Plant(pinned_pods_moved, "pods-respected"),
@@ -239,6 +220,5 @@ PLANTS: dict[str, Plant] = {
     "brake_off": Plant(brake_off, "sweep-braked"),
     "doubt_ignored": Plant(doubt_ignored, "whole-view"),
     "budgets_of_pools_ignored": Plant(budgets_of_pools_ignored, "budget-kept"),
-    "never_at_rest": Plant(never_at_rest, "rest-at-last"),
     "token_unrepaired": Plant(token_unrepaired, "token-works"),
 }
