@@ -86,7 +86,7 @@ class Buying:
     @classmethod
     def of(cls, asked: PackingInput) -> "Buying":
         """Count the claims that exist, those that are being deleted included: their instances still run."""
-        claims = [pair.claim for pair in asked.pairs if pair.claim is not None]
+        claims = asked.counted
         used: dict[PoolName, dict[str, int]] = {p.name: dict.fromkeys(p.limits, 0) for p in asked.pools}
         for claim in claims:
             if claim.pool in used:

@@ -8,14 +8,16 @@ import msgspec
 
 from agent.core.attaching import Attaching
 from agent.core.observed import corrected, seen_memory
+from agent.core.orphans import homeless
 from agent.core.pools import protection
 from agent.core.shelf import Shelf, Shelves
 from agent.core.volumes import Storage
 from agent.core.world import World
 from agent.model import names
 from agent.model.actions import Launch
-from agent.model.ec2 import CapacityError, InstanceType, NodeClass
-from agent.model.kubernetes import DaemonSet, Node, NodeClaim, NodePool, Pod
+from agent.model.constraints import Requirement
+from agent.model.ec2 import CapacityError, InstanceType, Machine, NodeClass
+from agent.model.kubernetes import DaemonSet, Meta, Node, NodeClaim, NodePool, Pod
 from agent.model.names import ClassName, InstanceTypeName, PodKey, PoolName
 from agent.model.plan import Limits, Placement
 from agent.model.reasons import Reason, Refusal
@@ -40,6 +42,8 @@ class PackingInput(msgspec.Struct, frozen=True):
     bound: tuple[Pod, ...] = ()
     """Pods that are on nodes already and use their room."""
     pairs: tuple[Pair, ...] = ()
+    strays: tuple[NodeClaim, ...] = ()
+    """Instances of ours whose claim is gone, as the claims that they would be adopted as: they cost and count."""
     pools: tuple[NodePool, ...] = ()
     classes: tuple[NodeClass, ...] = ()
     instance_types: dict[ClassName, tuple[InstanceType, ...]] = {}
@@ -87,6 +91,7 @@ class PackingInput(msgspec.Struct, frozen=True):
             now=snapshot.now,
             pods=wanted,
             bound=tuple(p for p in snapshot.pods if p.node_name is not None and p.key not in displaced),
+            strays=tuple(_as_claim(machine) for machine in homeless(world)),
             pairs=tuple(_limited(pair, attaching, world) for pair in pairs(world)),
             pools=snapshot.pools,
             classes=snapshot.classes,
@@ -103,6 +108,11 @@ class PackingInput(msgspec.Struct, frozen=True):
             obstacles=obstacles,
             shelves=shelves,
         )
+
+    @property
+    def counted(self) -> tuple[NodeClaim, ...]:
+        """What counts against limits and brakes: every claim, those that are being deleted too, and strays."""
+        return (*(pair.claim for pair in self.pairs if pair.claim is not None), *self.strays)
 
     def refused(self, pod: Pod) -> Reason | None:
         """Why no node can take the pod, whatever the pools say; None: some could."""
@@ -162,3 +172,17 @@ def pairs(world: World) -> tuple[Pair, ...]:
         found.append(Pair(node, claim))
     found += [Pair(node) for node in world.snapshot.nodes if node.name not in taken]
     return tuple(found)
+
+
+def _as_claim(machine: Machine) -> NodeClaim:
+    described = {
+        names.INSTANCE_TYPE: str(machine.instance_type),
+        names.ZONE: str(machine.zone),
+        names.CAPACITY_TYPE: str(machine.capacity_type),
+    }
+    return NodeClaim(
+        Meta(str(machine.id), labels=described),
+        ClassName(machine.tags.get(names.TAG_CLASS, "")),
+        requirements=tuple(Requirement(key, "In", (value,)) for key, value in described.items()),
+        pool=machine.pool,
+    )

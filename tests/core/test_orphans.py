@@ -10,7 +10,7 @@ from agent.model import actions as a
 from agent.model import names
 from agent.model.ec2 import Machine
 from agent.model.plan import Approvals, Plan, Snapshot
-from tests.build import NOW, claim, machine, node, snapshot
+from tests.build import NOW, claim, machine, node, pod, pool, snapshot
 
 LIVING = claim("workers-9", instance=machine(9, claim="workers-9"))
 """Some claim, so that the claim list is not empty."""
@@ -94,3 +94,16 @@ def test_a_second_instance_of_one_claim_is_an_orphan() -> None:
     launched = claim(instance=first)
     found = world(first, second, claims=(launched,), machines=(first, second))
     assert terminated(decide(after(found, 601))) == [second.id]
+
+
+def test_an_instance_without_a_claim_counts_against_the_limits_of_its_pool() -> None:
+    """It costs, and is adopted or terminated later; a node bought in its place would be one too many."""
+    lost = machine(1)
+    about: dict[str, Any] = {
+        "pools": (pool(limits={"cpu": 4000}),),
+        "pods": tuple(pod(f"p{n}", cpu="1500m") for n in range(3)),
+    }
+    full = decide(world(lost, nodes=(node(lost),), **about))
+    assert not full.launches
+    assert {reason.code for r in full.refusals for _, reason in r.reasons} == {"LimitExceeded"}
+    assert decide(world(**about)).launches

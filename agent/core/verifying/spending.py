@@ -26,7 +26,7 @@ def _within_limits(asked: PackingInput, result: PackingResult) -> None:
     """What pools have and what launches may become at most stays within their limits."""
     for pool in asked.pools:
         launches = [launch for launch in result.launches if launch.draft.pool == pool.name]
-        claims = [p.claim for p in asked.pairs if p.claim is not None and p.claim.pool == pool.name]
+        claims = [claim for claim in asked.counted if claim.pool == pool.name]
         for resource, limit in pool.limits.items():
             if not launches:
                 continue
@@ -57,7 +57,7 @@ def _within_brakes(asked: PackingInput, result: PackingResult) -> None:
     count = len(result.launches)
     if not count:
         return
-    claims = sum(pair.claim is not None for pair in asked.pairs)
+    claims = len(asked.counted)
     recent = sum(asked.now - at < timedelta(minutes=1) for at in asked.launches)
     if not asked.launch or claims + count > asked.limits.max_nodes:
         raise PlanInvalid("more nodes would be bought than maxNodes allows, or any while none may be")
