@@ -187,21 +187,31 @@ def test_a_pool_and_a_class_with_faults_say_so_and_stop_no_other(stack: Stack) -
     stack.control_plane.kubectl("delete", "nodepool/faulty", "ec2nodeclass/faulty", "--wait=false")
 
 
-def test_a_pod_with_a_constraint_that_is_not_known_yet_is_refused_by_its_name(stack: Stack) -> None:
-    work = _work("picky", 1)
+def test_pods_that_must_be_spread_get_nodes_in_different_zones(stack: Stack) -> None:
+    work = _work("spread", 2)
     work["spec"]["template"]["spec"]["topologySpreadConstraints"] = [
         {
             "maxSkew": 1,
             "topologyKey": "topology.kubernetes.io/zone",
             "whenUnsatisfiable": "DoNotSchedule",
-            "labelSelector": {"matchLabels": {"app": "picky"}},
+            "labelSelector": {"matchLabels": {"app": "spread"}},
         }
     ]
     stack.start_daemon()
     stack.apply(work)
+    stack.wait("bought", lambda: _launched(stack, 2), 60)
+    assert {i["zone"] for i in stack.ec2.alive()} == {"ap-northeast-2a", "ap-northeast-2c"}
+
+
+def test_a_pod_with_a_constraint_that_is_not_known_is_refused_by_its_name(stack: Stack) -> None:
+    work = _work("picky", 1)
+    volume = {"name": "data", "awsElasticBlockStore": {"volumeID": "vol-1"}}
+    work["spec"]["template"]["spec"]["volumes"] = [volume]
+    stack.start_daemon()
+    stack.apply(work)
     stack.wait(
         "an Event that names it",
-        lambda: any("topologySpreadConstraints" in m for m in _events(stack, "FailedScheduling")),
+        lambda: any("awsElasticBlockStore" in m for m in _events(stack, "FailedScheduling")),
         60,
     )
     assert not stack.claims()
