@@ -7,7 +7,7 @@ import pytest
 from tests.virtual.chaos import live
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 7))
 def test_whatever_goes_wrong_no_invariant_is_violated(seed: int) -> None:
     lived = live(seed)
     assert [str(v) for v in lived.violations] == [], f"replay it with: python -m tests.virtual {seed}"

@@ -1,4 +1,4 @@
-"""What can go wrong in a random history, one function each. Numbers are those of tests/faults.toml.
+"""What can go wrong in a random history, one function each; each is numbered, most of them after a known fault.
 
 Whatever lasts is undone after a while.
 """
