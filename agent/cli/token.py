@@ -17,7 +17,7 @@ from agent.aws.errors import AwsError
 from agent.aws.session import AwsSession
 from agent.aws.ssm import Ssm
 from agent.join.errors import JoinError, LockHeld
-from agent.join.facts import JoinFacts, read_facts
+from agent.join.facts import JoinFacts, facts_for
 from agent.join.published import PublishedToken, Surroundings, TokenPolicy, TokenState
 from agent.join.rotation import LOCK_NAME, Outcome, TokenRotation
 from agent.join.tokens import TokenSecret
@@ -191,13 +191,7 @@ class _Edges:
         return TokenRotation(self._api, self._ssm, lock, policy, surroundings)
 
     def facts(self) -> JoinFacts:
-        return read_facts(
-            self._api,
-            cluster=self.settings.cluster_name,
-            region=self.settings.region,
-            token_parameter=self.settings.token_parameter,
-            endpoint=self.settings.api_server_endpoint or "",
-        )
+        return facts_for(self._api, self.settings)
 
 
 @contextmanager

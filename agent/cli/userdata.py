@@ -8,14 +8,14 @@ import click
 import msgspec
 
 from agent.join.errors import JoinError, TemplateFault
-from agent.join.facts import JoinFacts, parse_facts, read_facts
+from agent.join.facts import JoinFacts, facts_for, parse_facts
 from agent.join.userdata import RenderOptions, render
 from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError, NotFound
 from agent.manifests.documents import load_documents
 from agent.manifests.parsing import NodeClassManifest, parse_node_class
-from agent.settings import DEFAULT_PATH, Settings, SettingsError, load
+from agent.settings import DEFAULT_PATH, SettingsError, load
 
 _KIND = "EC2NodeClass"
 
@@ -50,7 +50,7 @@ def render_command(
         assert loaded is not None  # only the branch above does without settings
         with KubeApi.from_kubeconfig(kubeconfig or loaded.kubeconfig) as api:
             found = _from_file(filename, name) if filename is not None else _from_cluster(api, name or "")
-            text = _rendered(found, facts or _read_facts(api, loaded), _options(settings))
+            text = _rendered(found, facts or facts_for(api, loaded), _options(settings))
         click.echo(text, nl=False)
 
 
@@ -69,16 +69,6 @@ def _options(settings: str) -> RenderOptions:
     loaded = load(settings)
     folder = Path(loaded.userdata_templates) if loaded.userdata_templates else None
     return RenderOptions(node_name=loaded.node_name, templates=folder)
-
-
-def _read_facts(api: KubeApi, settings: Settings) -> JoinFacts:
-    return read_facts(
-        api,
-        cluster=settings.cluster_name,
-        region=settings.region,
-        token_parameter=settings.token_parameter,
-        endpoint=settings.api_server_endpoint or "",
-    )
 
 
 def _from_cluster(api: KubeApi, name: str) -> NodeClassManifest:

@@ -13,7 +13,7 @@ from agent.aws.ssm import Ssm
 from agent.daemon.classes import Classes
 from agent.daemon.upkeep import Upkeep
 from agent.join.errors import JoinError
-from agent.join.facts import read_facts
+from agent.join.facts import facts_for
 from agent.join.published import Surroundings, TokenPolicy
 from agent.join.rotation import LOCK_NAME, TokenRotation
 from agent.kube import paths, wire
@@ -42,13 +42,7 @@ class Chores:
         """Read what machines must know to join, and the cluster's kubelet configuration; whether that worked."""
         settings = self._settings
         try:
-            self._classes.facts = read_facts(
-                self._api,
-                cluster=settings.cluster_name,
-                region=settings.region,
-                token_parameter=settings.token_parameter,
-                endpoint=settings.api_server_endpoint or "",
-            )
+            self._classes.facts = facts_for(self._api, settings)
             self._classes.kubelet = _kubelet(self._api)
         except (KubeError, JoinError) as error:
             log.warning("facts.unreadable", error=str(error))

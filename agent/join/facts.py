@@ -19,6 +19,7 @@ from agent.join.errors import FactsUnavailable
 from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.errors import NotFound
+from agent.settings import Settings
 
 BEGIN: Final = "# joinery:join-facts begin"
 END: Final = "# joinery:join-facts end"
@@ -137,6 +138,17 @@ def read_facts(api: KubeApi, *, cluster: str, region: str, token_parameter: str,
         return msgspec.convert(facts, JoinFacts)
     except msgspec.ValidationError as e:
         raise FactsUnavailable(f"the cluster's join facts cannot be used: {e}") from e
+
+
+def facts_for(api: KubeApi, settings: Settings) -> JoinFacts:
+    """The join facts of the cluster that the settings name; raises what ``read_facts`` does."""
+    return read_facts(
+        api,
+        cluster=settings.cluster_name,
+        region=settings.region,
+        token_parameter=settings.token_parameter,
+        endpoint=settings.api_server_endpoint or "",
+    )
 
 
 def authority_of(api: KubeApi) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from agent.aws.session import AwsSession
-from agent.join.facts import JoinFacts, read_facts
+from agent.join.facts import JoinFacts, facts_for
 from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.manifests import NodeClassManifest, parse_node_class, parse_node_pool
@@ -31,13 +31,7 @@ class Site:
     @cached_property
     def facts(self) -> JoinFacts:
         """What nodes are told to join with. Raises ``FactsUnavailable`` or ``KubeError``."""
-        return read_facts(
-            self.api,
-            cluster=self.settings.cluster_name,
-            region=self.settings.region,
-            token_parameter=self.settings.token_parameter,
-            endpoint=self.settings.api_server_endpoint or "",
-        )
+        return facts_for(self.api, self.settings)
 
     @cached_property
     def classes(self) -> tuple[NodeClassManifest, ...]:
