@@ -22,6 +22,7 @@ from agent.core.podevents import pod_events
 from agent.core.pods import displaced, is_pending
 from agent.core.priority import pack_by_priority
 from agent.core.requirements import Requirements
+from agent.core.runaway import kept_off
 from agent.core.shelf import Shelves
 from agent.core.static import as_written, missing
 from agent.core.surplus import surplus
@@ -146,6 +147,7 @@ def _pack(world: World, shelves: Shelves | None) -> tuple[PackingResult, tuple[N
     pods += displaced(world)
     provision = snapshot.provision and not snapshot.approvals.paused and snapshot.machines is not None
     asked = PackingInput.of(world, pods, shelves, launch=provision)
+    asked = msgspec.structs.replace(asked, obstacles=asked.obstacles | kept_off(world, pods))
     kept = missing(asked)
     packed = merged(asked, kept.launches, pack_by_priority(offered(asked, kept.launches)))
     launches = tuple(as_written(launch, world.pool[launch.draft.pool]) for launch in packed.launches)

@@ -65,7 +65,7 @@ class PackingInput(msgspec.Struct, frozen=True):
     narrow: bool = False
     """Limits are scarce: a launch may fall back to no type that counts for more than the cheapest that holds it."""
     obstacles: dict[PodKey, Reason] = {}
-    """Pods whose volumes keep them from any node, and why."""
+    """Pods for which no node is looked for, for their volumes or for what became of earlier nodes; and why."""
     shelves: Shelves = msgspec.field(default_factory=Shelves)
     """What was made of the types before."""
 
