@@ -100,7 +100,7 @@ class Daemon:
             api, settings.namespace, LEASE_NAME, identity, duration_seconds=settings.lease_duration_seconds
         )
         self.leadership = Leadership(lease, self._leads_or_not)
-        self.rotation = token_rotation(api, Ssm(session), settings, identity)
+        self.rotation = token_rotation(api, Ssm(session), settings, identity, options.checkpoint)
         self.events = EventRecorder(api, utc_now, socket.gethostname())
         templates = Templates(session, settings.cluster_name, self.cluster.uid)
         self.upkeep = Upkeep(self.classes, templates, utc_now)
@@ -220,6 +220,9 @@ class Daemon:
 
     def _leads_or_not(self) -> None:
         self.wakeup()
+        self._look_at_token()
+
+    def _look_at_token(self) -> None:
         if self.leadership.leading():
             self.jobs.soon("token")
 
@@ -245,6 +248,8 @@ class Daemon:
     def _read_facts(self) -> None:
         if self.chores.read_facts():
             self.jobs.soon("classes")
+            # The first rotation may have come before the facts, which it publishes beside the token.
+            self._look_at_token()
 
     def _tend_token(self) -> None:
         self.chores.tend_token(self.rotation, self.leadership.leading)

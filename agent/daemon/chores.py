@@ -93,8 +93,18 @@ def _kubelet(api: KubeApi) -> KubeletSettings:
     return kubelet_settings(KubeletSettings(), written if isinstance(written, dict) else {})
 
 
-def token_rotation(api: KubeApi, ssm: Ssm, settings: Settings, identity: str) -> TokenRotation:
-    """The one rotation that daemon, timer and command share by its Lease."""
+def token_rotation(
+    api: KubeApi, ssm: Ssm, settings: Settings, identity: str, checkpoint: Callable[[str, str], None]
+) -> TokenRotation:
+    """The daemon's rotation, which excludes the command's and the timer's by a Lease.
+
+    ``checkpoint`` is told each step and its moment, as that of the effects is.
+    """
+
+    def announced(text: str) -> None:
+        moment, _, step = text.partition(" ")
+        checkpoint(step, moment)
+
     policy = TokenPolicy.of(settings)
-    surroundings = Surroundings(utc_now, time.sleep, random.SystemRandom())
+    surroundings = Surroundings(utc_now, time.sleep, random.SystemRandom(), announced)
     return TokenRotation(api, ssm, LeaseLock(api, settings.namespace, LOCK_NAME, identity), policy, surroundings)

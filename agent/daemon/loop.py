@@ -123,12 +123,15 @@ class Loop:
             self.progress(str(reason))
             return timedelta(seconds=1)
         plan = decide(snapshot, self.shelves)
-        plan = msgspec.structs.replace(plan, actions=(*plan.actions, *self.upkeep(snapshot)))
+        leads = self.actor is None or self.leading()
+        if leads:
+            # Upkeep forgets what it has asked for once, so it is asked by who will carry it out.
+            plan = msgspec.structs.replace(plan, actions=(*plan.actions, *self.upkeep(snapshot)))
         self.memory = plan.memory
         if snapshot.provision:
             self.batch.decided()
         started: tuple[Action, ...] = ()
-        if self.actor is not None and self.leading():
+        if self.actor is not None and leads:
             started = self.actor.carry_out(plan)
         self._pace(snapshot, plan)
         self.publisher.publish(snapshot, plan, started)
