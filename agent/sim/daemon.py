@@ -17,11 +17,13 @@ STOP_SECONDS: Final = 15.0
 class DaemonProcess:
     """A running ``joinery run``. It writes its log, one JSON object a line, to a file."""
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: list[str], environment: Mapping[str, str], log: Path, command: tuple[str, ...] = JOINERY
+    ) -> None:
         self.log_path = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(  # noqa: S603 - ourselves
-                [*JOINERY, *arguments],
+                [*command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

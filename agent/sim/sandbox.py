@@ -59,6 +59,7 @@ class Sandbox:
         self.seeded: dict[str, Any] = {}
         self._pace = pace or Pace()
         self._exit = ExitStack()
+        self.server: ApiServer
         self.api: KubeApi
         """The API server, as administrator."""
         self.controllers: Controllers
@@ -157,8 +158,8 @@ class Sandbox:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._exit.push(self.ec2)
         self.ec2.start()
-        server = self._exit.enter_context(ApiServer(self.folder))
-        server.write_kubeconfig(self.kubeconfig)
+        self.server = self._exit.enter_context(ApiServer(self.folder))
+        self.server.write_kubeconfig(self.kubeconfig)
         self.api = self._exit.enter_context(KubeApi.from_kubeconfig(str(self.kubeconfig)))
         self.joinery("install")
         ensure(self.kubeconfig, Target(self.daemon_kubeconfig, self.folder / "joinery.token"), utc_now())
