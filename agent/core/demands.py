@@ -28,13 +28,17 @@ class Demands:
     def of(cls, space: Space, shapes: Sequence[Shape], deals: Iterable[Deal]) -> "Demands":
         """In the order of the shapes, the largest first, and of domains."""
         alike: dict[_Alike, list[Deal]] = {}
+        undecided: dict[Requirements, Requirements] = {}
         for deal in sorted(deals, key=lambda d: (d.shape, d.level, tuple(v or "" for v in d.values))):
-            amounts = space.vector(shapes[deal.shape].requests * deal.size)
-            alike.setdefault((amounts, deal.offer.mask, deal.offer.asked, deal.host, deal.size), []).append(deal)
+            requests, asked = shapes[deal.shape].requests, deal.offer.asked
+            amounts = space.vector(requests if deal.size == 1 else requests * deal.size)
+            if asked not in undecided:
+                undecided[asked] = space.undecided(asked)
+            alike.setdefault((amounts, deal.offer.mask, asked, deal.host, deal.size), []).append(deal)
         demands = []
         for number, ((amounts, mask, asked, host, size), own) in enumerate(alike.items()):
             units = sum(len(deal.keys) for deal in own) // size
-            demands.append(Demand(number, amounts, units, mask, asked, space.undecided(asked), host, size))
+            demands.append(Demand(number, amounts, units, mask, asked, undecided[asked], host, size))
         return cls(tuple(demands), tuple(map(tuple, alike.values())), [0] * len(demands))
 
     def content(self, found: Bin) -> list[tuple[Deal, list[PodKey]]]:

@@ -16,6 +16,7 @@ from agent.core.inputs import PackingInput, PackingResult
 from agent.core.launching import Bought, launches
 from agent.core.refusing import reasons
 from agent.core.settling import unsettled
+from agent.core.shapes import Rules
 from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
@@ -65,8 +66,9 @@ def pack(asked: PackingInput) -> PackingResult:
     Raises:
         PlanInvalid: the engine has a fault; nothing of its answer may be carried out.
     """
-    refused = {p.key: reason for p in asked.pods if (reason := asked.refused(p)) is not None}
-    scene = Scene.of(asked, [p for p in asked.pods if p.key not in refused])
+    looked = [(pod, asked.refused(pod)) for pod in asked.pods]
+    refused = {pod.key: reason for pod, reason in looked if reason is not None}
+    scene = Scene.of(asked, [pod for pod, reason in looked if reason is None])
     shops = _shops(asked, scene)
     dealing = scene.dealing(Offers(shops, None, scene.total, scene.daemons))
     packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
@@ -119,12 +121,14 @@ def _least(packing: _Packing, dropped: frozenset[PodKey]) -> int:
 
 
 def _bounded(packing: _Packing, space: Space, counts: dict[int, int]) -> Iterator[Demand]:
+    masks: dict[Rules, int] = {}
     for number, pods in sorted(counts.items()):
         shape = packing.scene.shapes[number]
-        pools = zip(space.templates, space.members, strict=True)
-        open_to = union(members for own, members in pools if shape.repelled_by(own.pool.taints) is None)
-        mask = union(space.select(alternative, open_to) for alternative in shape.alternatives)
-        yield Demand(number, space.vector(shape.requests), pods, mask)
+        if shape.rules not in masks:
+            pools = zip(space.templates, space.members, strict=True)
+            open_to = union(members for own, members in pools if shape.rules.repelled_by(own.pool.taints) is None)
+            masks[shape.rules] = union(space.select(alternative, open_to) for alternative in shape.alternatives)
+        yield Demand(number, space.vector(shape.requests), pods, masks[shape.rules])
 
 
 def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:

@@ -51,7 +51,7 @@ class Room:
 
     def accepts(self, shape: Shape, level: Level) -> bool:
         """Whether pods of the shape may run here whatever the node's labels turn out to be."""
-        if shape.repelled_by(self.taints, soft=level.minds_soft_taints) is not None:
+        if shape.rules.repelled_by(self.taints, soft=level.minds_soft_taints) is not None:
             return False
         return any(self.promises(alternative) for alternative in level.alternatives)
 
