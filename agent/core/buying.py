@@ -50,7 +50,7 @@ class _Fallbacks:
 
     @classmethod
     def of(cls, space: Space, template: int, mask: int) -> "_Fallbacks":
-        """The cheapest types of a set of columns of one pool."""
+        """The cheapest types of a set of columns of one pool; of what they are, that which the pool limits."""
         kinds: dict[str, InstanceType] = {}
         for i in bits(mask):
             kind = space.columns[i].type
@@ -59,10 +59,8 @@ class _Fallbacks:
                 break
         chosen = mask & space.of_types(template, kinds)
         dearest = space.columns[chosen.bit_length() - 1].price
-        largest: dict[str, int] = {}
-        for kind in kinds.values():
-            for name, amount in _amounts(kind).items():
-                largest[name] = max(amount, largest.get(name, 0))
+        limits = space.templates[template].pool.limits
+        largest = {name: max(_amount(kind, name) for kind in kinds.values()) for name in limits}
         return cls(chosen, largest, dearest)
 
 
@@ -125,7 +123,7 @@ class Buying:
                 closed.add(pool)
                 continue
             first = self._first_within(space, pool, mask)
-            counted = {n: a for n, a in _amounts(space.columns[first].type).items() if n in self.used[pool]}
+            counted = {name: _amount(space.columns[first].type, name) for name in self.used[pool]}
             purchases.append(Purchase(found, number, 1 << first, counted, space.columns[first].price))
             self._count(pool, purchases[-1], 1)
             if pool in self.asked.protected:
@@ -209,9 +207,9 @@ class Buying:
 
     def _exceeded(self, kind: InstanceType, pool: PoolName) -> str | None:
         """The limit that one more node of the type would exceed."""
-        more = _amounts(kind)
-        for name, limit in sorted(self.pools[pool].limits.items()):
-            if self.used[pool][name] + more.get(name, 0) > limit:
+        limits = self.pools[pool].limits
+        for name, limit in sorted(limits.items()):
+            if self.used[pool][name] + _amount(kind, name) > limit:
                 return name
         return None
 
@@ -241,7 +239,8 @@ class Buying:
             column = space.columns[i]
             if column.type.name not in counted and len(counted) >= MAX_TYPES:
                 continue
-            if self._grown(pool, purchase, _amounts(column.type), column.price):
+            amounts = {name: _amount(column.type, name) for name in self.pools[pool].limits}
+            if self._grown(pool, purchase, amounts, column.price):
                 counted.add(column.type.name)
                 purchase.mask |= 1 << i
 
@@ -263,8 +262,8 @@ class Buying:
         return True
 
 
-def _amounts(kind: InstanceType) -> dict[str, int]:
-    return dict(kind.capacity.items()) | {NODES: 1}
+def _amount(kind: InstanceType, name: str) -> int:
+    return 1 if name == NODES else kind.capacity.amount(name)
 
 
 def _add(used: dict[str, int], amounts: dict[str, int]) -> None:
