@@ -116,7 +116,10 @@ class Growing:
 
     def _holds(self, rooms: Iterable[int], packed: int, mask: int, opened: int) -> bool:
         problem, guard = self.ground.problem, self.ground.fields.guard
-        if not any((room - packed) & guard == guard for room in rooms):
+        for room in rooms:
+            if (room - packed) & guard == guard:
+                break
+        else:
             return False
         if not problem.floors:
             return True

@@ -93,8 +93,8 @@ class Queue:
 
     def exhaust(self, number: int, left: Sequence[int]) -> None:
         """Nothing is left of a demand, and perhaps nothing of its entry."""
-        place = self.place_of.get(number)
-        if place is not None and not any(left[n] for n in self.entries[place].numbers):
+        place = self.place_of[number]
+        if not any(left[n] for n in self.entries[place].numbers):
             self.packed[place] = self.fields.guard
 
     def next(self, room: int, place: int) -> int:

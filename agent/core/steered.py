@@ -83,8 +83,10 @@ class _State:
                 continue
             self.alive -= 1
             for queues in self.live.values():
-                for queue in queues:
-                    queue.exhaust(number, self.left)
+                # A demand is in one of them at most.
+                holding = next((queue for queue in queues if number in queue.place_of), None)
+                if holding is not None:
+                    holding.exhaust(number, self.left)
         if self.alive < self.fresh * STALE:
             # Blocks of what is used up would be looked into again and again.
             self.fresh = self.alive
@@ -130,7 +132,7 @@ def _best(state: _State, group: Group, heads: Sequence[int], total: Sequence[int
     """The most valuable content for its price, of several columns and first pods."""
     course = _course(state, group, total)
     tried: list[tuple[float, int, Filling]] = []
-    for column in _candidates(state, group, total, heads[0]):
+    for column in _candidates(state, (group, course), total, heads[0]):
         tried += _scored(state, (group, column), course, -1, len(tried))
     tried.sort(key=_by_score)
     for _, _, plain in tried[: state.style.headed]:
@@ -205,9 +207,9 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     return course
 
 
-def _candidates(state: _State, group: Group, total: Sequence[int], largest: int) -> list[int]:
+def _candidates(state: _State, at: tuple[Group, "_Course"], total: Sequence[int], largest: int) -> list[int]:
     """The most efficient columns of a fitting size, and one that holds the largest demand."""
-    course = _course(state, group, total)
+    group, course = at
     need = _value(total, course.worth.prices)
     if group.slot is not None and course.worth.prices[-1] > 0 and total[-1] > group.slot[1]:
         # So many nodes are forced that the size of each follows.
