@@ -74,7 +74,7 @@ class Filling:
             place = own.next(self.room, at[d])
             number = -1
             while place < len(own.entries):
-                number = self._joining(own.entries[place])
+                number = self._joining(own.entries[place], own.kinds[place])
                 if number >= 0:
                     break
                 place = own.next(self.room, place + 1)
@@ -113,9 +113,9 @@ class Filling:
         mask = self.mask & space.fits(used)
         return Bin(mask, mask, used, tuple(self.taken.items()), self.custom, self.host)
 
-    def _joining(self, entry: Entry) -> int:
-        """A demand of the entry that may join; -1 when there is none."""
-        kinds = entry.kinds & ~self.blocked
+    def _joining(self, entry: Entry, kinds: int) -> int:
+        """A demand of these kinds of the entry that may join; -1 when there is none."""
+        kinds &= ~self.blocked
         while kinds:
             low = kinds & -kinds
             kinds ^= low

@@ -71,7 +71,7 @@ class _State:
         if key not in self.queues:
             shared = self.terrain.queues(group, column, own=own)
             if id(shared) not in self.live:
-                self.live[id(shared)] = [q.without(self.left).copied() for q in shared]
+                self.live[id(shared)] = [q.live(self.left) for q in shared]
             self.queues[key] = tuple(self.live[id(shared)])
         return self.queues[key]
 
@@ -86,12 +86,12 @@ class _State:
                 # A demand is in one of them at most.
                 holding = next((queue for queue in queues if number in queue.place_of), None)
                 if holding is not None:
-                    holding.exhaust(number, self.left)
+                    holding.exhaust(number, 1 << self.terrain.kind_of[number], self.left)
         if self.alive < self.fresh * STALE:
             # Blocks of what is used up would be looked into again and again.
             self.fresh = self.alive
             self.queues.clear()
-            self.live = {key: [q.without(self.left) for q in queues] for key, queues in self.live.items()}
+            self.live = {key: [q.live(self.left) for q in queues] for key, queues in self.live.items()}
 
 
 def steered(terrain: Terrain, style: Style, counts: Sequence[int]) -> tuple[Bin, ...]:
