@@ -138,7 +138,7 @@ def _best(state: _State, group: Group, heads: Sequence[int], total: Sequence[int
     """The most valuable content for its price, of several columns and first pods."""
     course = _course(state, group, total)
     tried: list[tuple[float, int, Filling]] = []
-    for column in _candidates(state, (group, course), total, heads[0]):
+    for column in _candidates(state, group, total, heads[0]):
         tried += _scored(state, (group, column), course, -1, len(tried))
     tried.sort(key=_by_score)
     for _, _, plain in tried[: state.style.headed]:
@@ -213,9 +213,9 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     return course
 
 
-def _candidates(state: _State, at: tuple[Group, "_Course"], total: Sequence[int], largest: int) -> list[int]:
-    """The most efficient columns of a fitting size, and one that holds the largest demand."""
-    group, course = at
+def _candidates(state: _State, group: Group, total: Sequence[int], largest: int) -> list[int]:
+    """The most efficient columns of a fitting size by the group's course, and one that holds the largest demand."""
+    course = state.courses[group.number]
     need = _value(total, course.worth.prices)
     if group.slot is not None and course.worth.prices[-1] > 0 and total[-1] > group.slot[1]:
         # So many nodes are forced that the size of each follows.
