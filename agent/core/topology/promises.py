@@ -32,7 +32,7 @@ class Promises:
             shape = seating.shapes[number_of[key]]
             if (
                 key not in self._held
-                and place.room.accepts(shape, shape.required)
+                and place.room.accepts(shape.rules, shape.required)
                 and shape.requests.fits_in(place.free)
             ):
                 self._hold(key, number_of[key], place)

@@ -61,8 +61,8 @@ class Scene:
             if room is None:
                 continue
             matches = selectors.matched(pod)
-            rule = _host(pod, own, selectors)
-            hosts[room.name] = hosts[room.name].plus(rule, 1)
+            if matches or own or pod.host_ports:
+                hosts[room.name] = hosts[room.name].plus(_host(pod, own, selectors), 1)
             if matches or own:
                 running.append(Running(room, matches, own, pod.meta.deleted_at is not None))
         rules = tuple(_host(pod, _keeps_out(pod, selectors), selectors) for pod in daemons)
