@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.core.catalog import Market, instance_types
 from agent.kube.offline import objects
 from agent.manifests import load_documents

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.core.catalog import Market, instance_types
 from agent.model import names
 from agent.model.ec2 import Image, NodeClass, Subnet
