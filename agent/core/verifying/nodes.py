@@ -16,7 +16,7 @@ from agent.model import names
 from agent.model.actions import Launch
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import Pod
-from agent.model.names import PodKey
+from agent.model.names import InstanceTypeName, PodKey
 from agent.model.plan import Placement
 from agent.model.resources import ZERO, Resources
 
@@ -68,6 +68,7 @@ class _Launches:
         self._errors = tuple(e for e in asked.capacity_errors if e.until > asked.now)
         self._daemons = daemon_pods(asked)
         self._alike: dict[object, _Alike] = {}
+        self._rooms: dict[object, dict[str, tuple[InstanceType, Resources]]] = {}
         self._priced: set[object] = set()
 
     def check(self, launch: Launch, pods: Sequence[Pod]) -> None:
@@ -96,18 +97,27 @@ class _Launches:
             return self._alike[key]
         bought = Requirements.of(draft.requirements)
         given = bought & Requirements.from_labels(draft.labels | _LATER)
-        daemons = [d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None]
-        types, rooms = [], []
+        # Which of its types a launch becomes is no requirement of any: all else decides what each of them offers.
+        rest = tuple(r for r in draft.requirements if r.key != names.INSTANCE_TYPE)
+        known = self._rooms.setdefault((draft.node_class, rest, tuple(draft.labels.items()), draft.taints), {})
         for name in launch.instance_types:
-            kind = self._types.get((draft.node_class, name))
-            if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
-                raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
-            types.append(kind)
-            loads = (_requests(d) for d in daemons if _may_run(kind, given, d))
-            rooms.append(reduce(sub, loads, kind.allocatable))
-        found = _Alike(bought, given, tuple(types), _least(rooms), set())
+            if name not in known:
+                known[name] = self._offered(launch, name, bought, given)
+        rooms = [known[name] for name in launch.instance_types]
+        found = _Alike(bought, given, tuple(kind for kind, _ in rooms), _least([room for _, room in rooms]), set())
         self._alike[key] = found
         return found
+
+    def _offered(
+        self, launch: Launch, name: str, bought: Requirements, given: Requirements
+    ) -> tuple[InstanceType, Resources]:
+        """A type of a launch, and what it has for pods beside DaemonSets."""
+        draft = launch.draft
+        kind = self._types.get((draft.node_class, InstanceTypeName(name)))
+        if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
+            raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
+        daemons = (d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None)
+        return kind, reduce(sub, (_requests(d) for d in daemons if _may_run(kind, given, d)), kind.allocatable)
 
     def _is_priced(self, launch: Launch, bought: Requirements) -> None:
         """The expected offering is there, allowed, not refused lately, and costs what is said."""
