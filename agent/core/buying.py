@@ -9,21 +9,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agent.core.bins import Bin
-from agent.core.composing import INSTANCE_KEYS, too_few
+from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
-from agent.core.requirements import Requirements
 from agent.core.space import Space, bits, lowest
 from agent.core.templates import Template
-from agent.model import names
+from agent.core.usage import NODES, dearest, possible
 from agent.model.ec2 import InstanceType
-from agent.model.kubernetes import NodeClaim, NodePool
+from agent.model.kubernetes import NodePool
 from agent.model.names import PoolName
 from agent.model.reasons import Reason
 
 MINUTE = timedelta(minutes=1)
 MAX_TYPES = 60
-NODES = "nodes"
 
 
 @dataclass(slots=True)
@@ -88,9 +86,9 @@ class Buying:
         used: dict[PoolName, dict[str, int]] = {p.name: dict.fromkeys(p.limits, 0) for p in asked.pools}
         for claim in claims:
             if claim.pool in used:
-                _add(used[claim.pool], _possible(claim, asked))
+                _add(used[claim.pool], possible(claim, asked))
         recent = [t for t in asked.launches if asked.now - t < MINUTE]
-        price = sum(_price(claim, asked) for claim in claims)
+        price = sum(dearest(claim, asked) for claim in claims)
         return cls(asked, {p.name: p for p in asked.pools}, used, len(claims), price, recent)
 
     def brake(self) -> Reason | None:
@@ -269,33 +267,3 @@ def _amount(kind: InstanceType, name: str) -> int:
 def _add(used: dict[str, int], amounts: dict[str, int]) -> None:
     for name in used:
         used[name] += amounts.get(name, 0)
-
-
-def _possible(claim: NodeClaim, asked: PackingInput) -> dict[str, int]:
-    """What a claim uses: its instance's capacity, or before it is launched the largest it may become."""
-    if claim.provider_id is not None:
-        return dict(claim.capacity.items()) | {NODES: 1}
-    allowed = Requirements.of(claim.requirements).get(names.INSTANCE_TYPE)
-    largest: dict[str, int] = {NODES: 1}
-    for kind in asked.instance_types.get(claim.node_class, ()):
-        if allowed.allows(kind.name):
-            for name, amount in kind.capacity.items():
-                largest[name] = max(largest.get(name, 0), amount)
-    return largest
-
-
-def _price(claim: NodeClaim, asked: PackingInput) -> int:
-    """Of the claim's offering; before it is launched, of the dearest offering that it may become."""
-    types = asked.instance_types.get(claim.node_class, ())
-    wanted = Requirements.of(claim.requirements) & Requirements.from_labels(
-        {k: claim.meta.labels[k] for k in INSTANCE_KEYS if k in claim.meta.labels}
-    )
-    prices = [
-        o.price_nano_usd
-        for t in types
-        if wanted.get(names.INSTANCE_TYPE).allows(t.name)
-        for o in t.offerings
-        if wanted.get(names.ZONE).allows(o.zone) and wanted.get(names.CAPACITY_TYPE).allows(o.capacity_type)
-        if not o.requirements or wanted.overlaps(Requirements.of(o.requirements))
-    ]
-    return max(prices, default=0)

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from agent.core.inputs import PROMISED, PackingInput, Pair
-from agent.core.requirements import Requirements, ValueSet, alternatives, normalized_labels, type_labels
+from agent.core.nodeaffinity import alternatives
+from agent.core.requirements import Requirements, ValueSet, normalized_labels, type_labels
 from agent.core.shapes import Rules
 from agent.core.taints import DAEMON_TOLERATIONS, UNSCHEDULABLE, lasting, tolerates
 from agent.core.templates import UNNAMED, daemon_pods

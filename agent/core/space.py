@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.columns import ColumnLabels
-from agent.core.requirements import Requirements, alternatives
+from agent.core.nodeaffinity import alternatives
+from agent.core.requirements import Requirements
 from agent.core.shelf import Column, Shelf, Steps, union
 from agent.core.taints import tolerates
 from agent.core.templates import Template

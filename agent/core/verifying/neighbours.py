@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from agent.core.inputs import PackingInput, PackingResult
-from agent.core.requirements import Requirements, node_affinity, normalized
+from agent.core.nodeaffinity import node_affinity
+from agent.core.requirements import Requirements, normalized
 from agent.core.verifying.faults import PlanInvalid
 from agent.core.verifying.selected import Everyone, Set, is_selected
 from agent.core.verifying.sites import Site, sites
