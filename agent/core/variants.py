@@ -5,6 +5,7 @@ all sizes and with smaller ones only, because which rounds better depends on the
 also with each of the largest demands as a node's first pod. The worst nodes of the best answer are packed once more.
 """
 
+from bisect import bisect_left
 from typing import Final
 
 from agent.core.bins import Bin, Problem
@@ -28,6 +29,8 @@ MANY: Final = Style(0.75, columns=2)
 REPACKED: Final = (Style(1.0), Style(0.75), Style(0.5))
 REPACKED_FEW: Final = (HEADS, Style(0.75), Style(0.5, heads=8))
 """Styles in which the least efficient nodes are packed once more."""
+QUARTERS: Final = (1, 2, 4, 8, 16)
+"""What a node costs at least where too many would be bought: so many quarters of what all cost for each allowed."""
 CEILINGS: Final = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the price of the dearest."""
 
@@ -61,7 +64,15 @@ def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
         return []
     each = problem.price(bins) // problem.most_nodes
     terrain, counts = Terrain.of(ground), [d.count for d in problem.demands]
-    return [steered(terrain, Style(least=each * quarters // 4), counts) for quarters in (1, 2, 4, 8, 16)]
+    tried: list[tuple[Bin, ...]] = []
+
+    def suffices(quarters: int) -> bool:
+        tried.append(steered(terrain, Style(least=each * quarters // 4), counts))
+        return len(tried[-1]) <= problem.most_nodes
+
+    # The more a node costs at least, the fewer there are and the more they cost together: the least that suffices.
+    bisect_left(QUARTERS, True, key=suffices)
+    return tried
 
 
 def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
