@@ -6,12 +6,16 @@ at when the node is done; until then it is enough that the largest that it may b
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agent.core.bins import Bin, Problem
 from agent.core.fields import Fields
 from agent.core.hosts import EMPTY, FREE, HostState
 from agent.core.requirements import Requirements
 from agent.core.space import Vector
+
+if TYPE_CHECKING:
+    from agent.core.grouping import Group
 
 _FREE = Requirements()
 
@@ -29,6 +33,8 @@ class Ground:
     single: tuple[int, ...]
     """Per demand: the columns that hold one unit of it."""
     _largest: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    groups: "dict[tuple[tuple[int, ...], bool], tuple[Group, ...]]" = field(default_factory=dict)
+    """What ``agent.core.grouping`` made of the demands, by what it was asked."""
 
     @classmethod
     def of(cls, problem: Problem) -> "Ground":

@@ -8,7 +8,7 @@ also with each of the largest demands as a node's first pod. The worst nodes of 
 from bisect import bisect_left
 from typing import Final
 
-from agent.core.bins import Bin, Problem
+from agent.core.bins import Bin
 from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
 from agent.core.merging import merged
@@ -35,11 +35,11 @@ CEILINGS: Final = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the price of the dearest."""
 
 
-def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
+def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     """The cheapest of all variants that need no more nodes than may be bought; of equal ones that with the fewest."""
+    problem = ground.problem
     if not problem.demands:
         return ()
-    ground = Ground.of(problem)
     order = range(len(problem.demands))
     ceilings = CEILINGS if len(order) <= MANY_DEMANDS else CEILINGS[:1]
     variants = [first_fit(ground, order, problem.space.cheaper(share)) for share in ceilings]
