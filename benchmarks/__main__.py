@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable
 
-from benchmarks import deciding, idling, joining, launching, syncing
+from benchmarks import deciding, idling, joining, launching, planning, syncing
 from benchmarks.cluster import Bench
 from benchmarks.report import Row, machine, table
 
@@ -20,7 +20,9 @@ LARGE_MEASURES: dict[str, Measure] = {
     "launch-large": launching.measure,
     "idle-large": idling.measure,
 }
-NAMES = ("decide", *SMALL_MEASURES, *LARGE_MEASURES)
+ALONE: dict[str, Callable[[], Iterable[Row]]] = {"decide": deciding.measure, "plan": planning.measure}
+"""What needs no cluster."""
+NAMES = (*ALONE, *SMALL_MEASURES, *LARGE_MEASURES)
 
 
 def main(wanted: list[str]) -> int:
@@ -39,10 +41,11 @@ def main(wanted: list[str]) -> int:
 
 
 def _measure(chosen: set[str], rows: list[Row]) -> None:
-    if "decide" in chosen:
-        print("decide", flush=True)
-        rows += deciding.measure()
-    if not chosen - {"decide"}:
+    for name, alone in ALONE.items():
+        if name in chosen:
+            print(name, flush=True)
+            rows += alone()
+    if not chosen - ALONE.keys():
         return
     with Bench() as bench:
         for size, measures in ((SMALL, SMALL_MEASURES), (LARGE, LARGE_MEASURES)):

@@ -60,9 +60,9 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m benchmarks.chart FILE", file=sys.stderr)
         return 64
     speed = loop_seconds() / GO_LOOP_SECONDS
-    snapshots = [snapshot(mix.name, POD_COUNT) for mix in MIXES]
+    snapshots = [snapshot(mix.name, mix.count) for mix in MIXES]
     seconds = [(median_seconds(whole), mix.go_seconds * speed) for mix, whole in zip(MIXES, snapshots, strict=True)]
-    gaps = [(gap_percent(decide(whole)), mix.go_gap_percent) for mix, whole in zip(MIXES, snapshots, strict=True)]
+    gaps = [(gap_percent(decide(whole)), mix.go_gap_percent or 0) for mix, whole in zip(MIXES, snapshots, strict=True)]
     path = Path(arguments[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(chart([mix.name for mix in MIXES], seconds, gaps))

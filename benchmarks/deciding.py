@@ -17,37 +17,52 @@ RUNS = 5
 MIB = 2**20
 POD_COUNT = 10_000
 SMALL_PENDING, SMALL_NODES, SMALL_MS = 50, 20, 5.0
+LARGE_NODES = 1_000
 MEMORY_MIB = 150
 GROWTH = (1_000, 5_000, 10_000, 20_000)
-IMPOSSIBLE = 1_000
+IMPOSSIBLE, DELAY_SECONDS = 1_000, 0.5
 SEEDS = (1, 2, 3)
 
 
 def measure() -> Iterator[Row]:
-    """Each mix on several seeds; growth, memory, impossible pods; all types there are; a small cluster."""
-    for mix in mixes.MIXES:
+    """Each mix on several seeds; growth, memory, impossible pods; all types there are; clusters with room."""
+    for mix in (*mixes.MIXES, *mixes.LARGER):
         yield from _mix(mix)
-    for count in GROWTH:
-        took = tuple(_seconds(mixes.snapshot("micro", count)) for _ in range(RUNS))
-        yield Row(f"decide, {count:,} pods, micro", took, "s")
-    for name in ("micro", "vpa"):
+    yield from _growth()
+    for name in ("micro", "vpa", "diverse"):
         peak = _peak_mib(mixes.snapshot(name, POD_COUNT))
         yield Row(f"decide, {POD_COUNT:,} pods, {name}: memory at its highest", (peak,), "MiB", MEMORY_MIB, 0)
-    whole = mixes.with_impossible(mixes.snapshot("micro", POD_COUNT), IMPOSSIBLE)
-    took = tuple(_seconds(whole) for _ in range(RUNS))
-    yield Row(f"decide, {POD_COUNT:,} pods, micro, and {IMPOSSIBLE:,} different impossible ones", took, "s")
+    yield _impossible()
     yield from _every_type()
+    large = mixes.with_nodes(mixes.snapshot("diverse", POD_COUNT), LARGE_NODES)
+    yield Row(f"decide, {LARGE_NODES:,} nodes + {POD_COUNT:,} pods, diverse", _runs(large), "s")
 
 
 def _mix(mix: mixes.Mix) -> Iterator[Row]:
-    snapshots = [mixes.snapshot(mix.name, POD_COUNT, seed) for seed in SEEDS]
-    took = tuple(_seconds(whole) for whole in snapshots for _ in range(RUNS))
+    snapshots = [mixes.snapshot(mix.name, mix.count, seed) for seed in SEEDS]
+    took = tuple(second for whole in snapshots for second in _runs(whole))
     go = mix.go_seconds * loop_seconds() / mixes.GO_LOOP_SECONDS
-    what = f"decide, {POD_COUNT:,} pods, {mix.name}"
+    what = f"decide, {mix.count:,} pods, {mix.name}"
     yield Row(f"{what} (Karpenter {go:.1f} s)", took, "s", mix.seconds)
-    gaps = tuple(gap_percent(decide(whole)) for whole in snapshots)
-    note = f"(Karpenter {mix.go_gap_percent:.0f} %)"
-    yield Row(f"{what}: price over the lower bound {note}", gaps, "%", mix.gap_percent)
+    if mix.gap_percent is not None:
+        gaps = tuple(gap_percent(decide(whole)) for whole in snapshots)
+        note = f"(Karpenter {mix.go_gap_percent:.0f} %)"
+        yield Row(f"{what}: price over the lower bound {note}", gaps, "%", mix.gap_percent)
+
+
+def _growth() -> Iterator[Row]:
+    for name in ("micro", "diverse"):
+        for count in GROWTH:
+            yield Row(f"decide, {count:,} pods, {name}", _runs(mixes.snapshot(name, count)), "s")
+
+
+def _impossible() -> Row:
+    """How much longer others wait for it that some pods fit nowhere."""
+    good = mixes.snapshot("micro", POD_COUNT)
+    whole = mixes.with_impossible(good, IMPOSSIBLE)
+    longer = tuple(max(0.0, more - alone) for more, alone in zip(_runs(whole), _runs(good), strict=True))
+    what = f"decide, {POD_COUNT:,} pods, micro: longer for {IMPOSSIBLE:,} different impossible ones"
+    return Row(what, longer, "s", DELAY_SECONDS)
 
 
 def _every_type() -> Iterator[Row]:
@@ -57,7 +72,7 @@ def _every_type() -> Iterator[Row]:
         types = len(next(iter(snapshot.instance_types.values())))
         beside = f"{nodes} nodes + " if nodes else ""
         scale, unit, limit = (1000, "ms", SMALL_MS) if nodes else (1, "s", 1.0)
-        took = tuple(_seconds(snapshot) * scale for _ in range(RUNS))
+        took = tuple(second * scale for second in _runs(snapshot))
         yield Row(f"decide, {beside}{pods:,} pending pods, {types} types", took, unit, limit)
 
 
@@ -76,7 +91,11 @@ def loop_seconds() -> float:
 
 def median_seconds(snapshot: Snapshot) -> float:
     """Of several runs."""
-    return statistics.median(_seconds(snapshot) for _ in range(RUNS))
+    return statistics.median(_runs(snapshot))
+
+
+def _runs(snapshot: Snapshot) -> tuple[float, ...]:
+    return tuple(_seconds(snapshot) for _ in range(RUNS))
 
 
 def _seconds(snapshot: Snapshot) -> float:

@@ -1,7 +1,7 @@
 """Mixes of pods that packing is measured with, and what the Go program took for them.
 
-``WORKLOADS`` in the environment may name a directory with ``<mix>/objects.json`` and ``<mix>/catalog.json`` in the
-formats of `joinery plan`, one directory per mix, as ``<mix>-<count>``; without it similar pods are made here.
+``WORKLOADS`` in the environment may name a directory with an ``objects.json`` and a ``catalog.json`` in the formats of
+`joinery plan` for each mix, as ``<mix>-<count>-<seed>``; what is not there is made here, of the same kinds.
 """
 
 import math
@@ -15,17 +15,18 @@ from typing import Final
 
 import msgspec
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.core.catalog import Market, instance_types
 from agent.kube.offline import objects
 from agent.manifests import load_documents
 from agent.manifests.catalog import parse_catalog
-from agent.model.ec2 import Image, KubeletSettings, NodeClass, Subnet
+from agent.model.ec2 import Image, InstanceType, KubeletSettings, NodeClass, Subnet
 from agent.model.kubernetes import Condition, Meta, NodePool, Pod
-from agent.model.names import ClassName
+from agent.model.names import ClassName, Zone
 from agent.model.plan import Cluster, Limits, Snapshot
 from agent.model.resources import Resources
-from benchmarks.workloads import MIB, NOW, ZONES
+from benchmarks import constrained
+from benchmarks.workloads import MIB, NOW, ZONES, fixed, pending_pod
 
 UNBRAKED: Final = Limits(max_nodes=1_000_000, launches_per_minute=1_000_000)
 GO_LOOP_SECONDS: Final = 0.95
@@ -34,13 +35,15 @@ GO_LOOP_SECONDS: Final = 0.95
 
 @dataclass(frozen=True)
 class Mix:
-    """A kind of workload, its bounds, and the Go program's answer to 10,000 such pods."""
+    """A kind of workload, the bounds of its decision, and the Go program's answer to such pods."""
 
     name: str
     seconds: float
-    gap_percent: float
+    gap_percent: float | None
+    """None: the lower bound says nothing where rules, not resources, decide on the number of nodes."""
     go_seconds: float
-    go_gap_percent: float
+    go_gap_percent: float | None
+    count: int = 10_000
 
 
 MIXES: Final = (
@@ -50,7 +53,10 @@ MIXES: Final = (
     Mix("mixed", 0.7, 3, 28.73, 20),
     Mix("wide", 1.0, 3, 77.07, 14),
     Mix("batch", 1.0, 4, 118.53, 15),
+    Mix("diverse", 1.0, 10, 23.01, 67),
 )
+LARGER: Final = (Mix("diverse", 2.0, 10, 58.04, 64, 20_000), Mix("preferences", 0.5, None, 72.0, None, 4_000))
+"""Measured, and not drawn."""
 
 Shape = tuple[int, int, float]
 """Millicores, mebibytes, and how frequent it is."""
@@ -59,32 +65,31 @@ Shape = tuple[int, int, float]
 def snapshot(mix: str, count: int, seed: int = 1) -> Snapshot:
     """So many pending pods of a mix, one pool, and the types that it may buy."""
     given = os.environ.get("WORKLOADS")
-    if given is not None and (there := Path(given) / f"{mix}-{count}").is_dir():
+    if given is not None and (there := Path(given) / f"{mix}-{count}-{seed}").is_dir():
         return _written(there)
     chance = random.Random(seed)
+    if mix in constrained.MIXES:
+        return _world(constrained.MIXES[mix](chance, count), constrained.ZONES, lambda _: constrained.types())
     made = _SHAPES[mix](chance, count)
     weights = [weight for *_, weight in made]
     picked = made if len(made) == count else chance.choices(made, weights, k=count)
-    pods = tuple(_pod(n, cpu, mib) for n, (cpu, mib, _) in enumerate(picked))
-    return _world(pods)
+    return _world(tuple(pending_pod(n, cpu, mib) for n, (cpu, mib, _) in enumerate(picked)), ZONES, _shipped)
 
 
 def with_impossible(whole: Snapshot, count: int) -> Snapshot:
     """The same with pods that no type holds, each a little different."""
-    more = tuple(_pod(len(whole.pods) + n, 1_000_000 + n, 100) for n in range(count))
+    more = tuple(pending_pod(len(whole.pods) + n, 1_000_000 + n, 100) for n in range(count))
     return msgspec.structs.replace(whole, pods=whole.pods + more)
 
 
-def _pod(number: int, cpu: int, mib: int) -> Pod:
-    return Pod(
-        Meta(f"pod-{number}", "default", f"uid-{number}"),
-        Resources(cpu, mib * MIB, 1),
-        unschedulable=True,
-        owner_kind="ReplicaSet",
-    )
+def with_nodes(whole: Snapshot, count: int) -> Snapshot:
+    """The same beside fixed nodes with running pods, in the zones of its classes."""
+    zones = [subnet.zone for subnet in whole.classes[0].subnets]
+    nodes, running = fixed(count, zones)
+    return msgspec.structs.replace(whole, nodes=nodes, pods=whole.pods + running)
 
 
-def _world(pods: tuple[Pod, ...]) -> Snapshot:
+def _shipped(node_class: NodeClass) -> tuple[InstanceType, ...]:
     """Every compute, general and memory-optimised amd64 type of generation 5 and later, up to 64 cores."""
     shipped = shipped_catalog()
     facts = [
@@ -96,10 +101,16 @@ def _world(pods: tuple[Pod, ...]) -> Snapshot:
         and re.match(r"[cmr]([5-9]|\d\d)", t.name)
     ]
     market = Market({t.name: ZONES for t in facts}, dict(shipped.prices_nano_usd), region=shipped.region)
+    return instance_types(facts, market, node_class)
+
+
+def _world(
+    pods: tuple[Pod, ...], zones: tuple[Zone, ...], types: Callable[[NodeClass], tuple[InstanceType, ...]]
+) -> Snapshot:
     made = NodeClass(
         Meta("default", uid="class"),
         "Ubuntu",
-        tuple(Subnet(f"subnet-{z[-1]}", z, "", 10_000) for z in ZONES),
+        tuple(Subnet(f"subnet-{z[-1]}", z, "", 10_000) for z in zones),
         images=(Image("ami-1"),),
         kubelet=KubeletSettings(kube_reserved=Resources(100, 600 * MIB)),
         conditions=(Condition("Ready", "True"),),
@@ -112,7 +123,7 @@ def _world(pods: tuple[Pod, ...]) -> Snapshot:
         pods=pods,
         pools=(NodePool(Meta("default", uid="pool"), ClassName("default")),),
         classes=(made,),
-        instance_types={ClassName("default"): instance_types(facts, market, made)},
+        instance_types={ClassName("default"): types(made)},
         machines=(),
         machines_at=NOW,
     )

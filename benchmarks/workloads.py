@@ -1,10 +1,11 @@
 """Worlds to measure on: pending pods of limited shapes, and clusters of many nodes and pods."""
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.core.catalog import Market, instance_types
 from agent.model import names
 from agent.model.ec2 import Image, NodeClass, Subnet
@@ -26,19 +27,18 @@ def pending(count: int, seed: int = 1) -> tuple[Pod, ...]:
     chance = random.Random(seed)
     shapes = [(chance.choice(CPUS), chance.choice(MEMORY_MIB)) for _ in range(SHAPES)]
     picked = [chance.choice(shapes) for _ in range(count)]
-    return tuple(
-        Pod(
-            Meta(f"pod-{n}", "default", f"uid-{n}"),
-            Resources(cpu, memory * MIB, 1),
-            unschedulable=True,
-            owner_kind="ReplicaSet",
-        )
-        for n, (cpu, memory) in enumerate(picked)
-    )
+    return tuple(pending_pod(n, cpu, memory) for n, (cpu, memory) in enumerate(picked))
+
+
+def pending_pod(number: int, cpu_milli: int, memory_mib: int, labels: dict[str, str] | None = None) -> Pod:
+    """A pod that the scheduler found no node for."""
+    meta = Meta(f"pod-{number}", "default", f"uid-{number}", labels=labels or {})
+    return Pod(meta, Resources(cpu_milli, memory_mib * MIB, 1), unschedulable=True, owner_kind="ReplicaSet")
 
 
 def world(pods: tuple[Pod, ...], nodes: int = 0) -> Snapshot:
     """One pool that may buy every current amd64 type of the shipped table, beside ``nodes`` fixed nodes."""
+    there, running = fixed(nodes, ZONES)
     shipped = shipped_catalog()
     facts = [t for t in shipped.types if t.architectures == ("amd64",) and not t.bare_metal]
     market = Market({t.name: ZONES for t in facts}, dict(shipped.prices_nano_usd), region="us-east-1")
@@ -53,8 +53,8 @@ def world(pods: tuple[Pod, ...], nodes: int = 0) -> Snapshot:
         now=NOW,
         cluster=Cluster("bench", "uid"),
         seed="bench",
-        pods=pods + tuple(_running(n, k) for n in range(nodes) for k in range(10)),
-        nodes=tuple(_node(n) for n in range(nodes)),
+        pods=pods + running,
+        nodes=there,
         pools=(NodePool(Meta("default", uid="pool"), ClassName("default")),),
         classes=(made,),
         instance_types={ClassName("default"): instance_types(facts, market, made)},
@@ -63,9 +63,15 @@ def world(pods: tuple[Pod, ...], nodes: int = 0) -> Snapshot:
     )
 
 
-def _node(number: int) -> Node:
+def fixed(count: int, zones: Sequence[Zone]) -> tuple[tuple[Node, ...], tuple[Pod, ...]]:
+    """Nodes that are not ours, one zone after the other, and ten running pods on each, that leave little room."""
+    nodes = tuple(_node(n, zones[n % len(zones)]) for n in range(count))
+    return nodes, tuple(_running(n, k) for n in range(count) for k in range(10))
+
+
+def _node(number: int, zone: Zone) -> Node:
     size = Resources(4000, 16384 * MIB, 110, 40 << 30)
-    labels = {names.ZONE: str(ZONES[number % len(ZONES)]), names.ARCH: "amd64", names.OS: "linux"}
+    labels = {names.ZONE: str(zone), names.ARCH: "amd64", names.OS: "linux"}
     return Node(
         Meta(f"node-{number}", uid=f"node-{number}", labels=labels), capacity=size, allocatable=size, ready="True"
     )

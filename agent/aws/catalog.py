@@ -5,76 +5,24 @@ reference on labels says. What EC2 does not tell (network baselines of older ans
 """
 
 import functools
-import re
-from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from agent.aws.errors import mapped
 from agent.aws.session import AwsSession
+from agent.aws.shipped import LABEL, UNSTATED_ATTACHMENTS, named_labels, shipped_catalog
 from agent.model.ec2 import InstanceTypeFacts
 from agent.model.names import InstanceTypeName, Zone
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import GpuDeviceInfoTypeDef, InstanceTypeInfoTypeDef
 
-LABEL: Final = "karpenter.k8s.aws/instance-"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "arm64": "arm64"}
-_NAME: Final = re.compile(r"^([a-z]+)(?:-[0-9]+tb)?([0-9]+).*\.")
 _GPU_DEVICES: Final = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu", "habana": "habana.ai/gaudi"}
-_ON_DEMAND, _SPOT = 1, 2
 _SHARED_ATTACHMENTS: Final = 27
 """Where volumes and network interfaces share places: 28, less the one interface that we ask for (EC2 User Guide,
 "Amazon EBS volume limits", November 2026)."""
-_UNSTATED_ATTACHMENTS: Final = 20
-"""Of a type for which EC2 gives no figure: as few as all but a few types have."""
-
-
-class _Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One type of the shipped table; 0 and empty text mean that EC2 does not say."""
-
-    arch: str
-    vcpus: int
-    memory_mib: int
-    interfaces: int
-    ipv4: int
-    price_nano_usd: int
-    usage: int
-    """Bits: 1 on-demand, 2 spot."""
-    cpu_manufacturer: str
-    clock_mhz: int
-    ebs_mbps: int
-    network_mbps: int
-    encryption_in_transit: int
-    hypervisor: str
-    attachments: int
-    """EBS volumes, the root volume included; 0 where EC2 gives no figure."""
-    labels: dict[str, str] = {}
-    """What neither the name nor the columns give, by label name without the common prefix."""
-    devices: dict[str, int] = {}
-    store_gb: int = 0
-    metal: bool = False
-
-
-class _Table(msgspec.Struct, frozen=True):
-    source: str
-    date: str
-    region: str
-    types: dict[str, _Row]
-
-
-class ShippedCatalog(msgspec.Struct, frozen=True):
-    """The table that ships with the agent: for the sandbox, for plans without AWS, and as a fallback."""
-
-    source: str
-    date: str
-    """Year and month of the prices."""
-    region: str
-    """Region of the prices; the facts hold everywhere."""
-    types: tuple[InstanceTypeFacts, ...]
-    prices_nano_usd: dict[InstanceTypeName, int]
-    """On-demand, Linux, shared tenancy, per hour."""
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -82,19 +30,6 @@ class Catalog(msgspec.Struct, frozen=True):
 
     types: tuple[InstanceTypeFacts, ...]
     zones: dict[InstanceTypeName, tuple[Zone, ...]]
-
-
-@functools.cache
-def shipped_catalog() -> ShippedCatalog:
-    """Read the shipped table, once."""
-    table = msgspec.json.decode(resources.files("agent.aws").joinpath("instance_types.json").read_bytes(), type=_Table)
-    return ShippedCatalog(
-        source=table.source,
-        date=table.date,
-        region=table.region,
-        types=tuple(_facts_of_row(name, row) for name, row in table.types.items()),
-        prices_nano_usd={InstanceTypeName(n): r.price_nano_usd for n, r in table.types.items() if r.price_nano_usd > 0},
-    )
 
 
 @functools.cache
@@ -155,7 +90,7 @@ def facts_of(info: "InstanceTypeInfoTypeDef") -> InstanceTypeFacts | None:
         vcpus=vcpus,
         memory_mib=memory,
         usage_classes=tuple(u for u in ("on-demand", "spot") if u in info.get("SupportedUsageClasses", ())),
-        labels=_labels(name, vcpus, memory) | _described_labels(info),
+        labels=named_labels(name, vcpus, memory) | _described_labels(info),
         extended=tuple(sorted(_devices(info).items())),
         instance_store_gb=info.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0),
         max_interfaces=card.get("MaximumNetworkInterfaces") or network.get("MaximumNetworkInterfaces", 0),
@@ -172,23 +107,8 @@ def facts_of(info: "InstanceTypeInfoTypeDef") -> InstanceTypeFacts | None:
 def _attachments(stated: int, hypervisor: str, *, shared: bool) -> int:
     """EBS volumes beside one network interface; of some accelerated types EC2's figure forgets the interface."""
     if not stated:
-        return _UNSTATED_ATTACHMENTS
+        return UNSTATED_ATTACHMENTS
     return min(stated, _SHARED_ATTACHMENTS) if shared and hypervisor == "nitro" else stated
-
-
-def _labels(name: str, vcpus: int, memory_mib: int) -> dict[str, str]:
-    """Labels that follow from the name and the size."""
-    family, _, size = name.partition(".")
-    labels = {
-        "family": family,
-        "size": size,
-        "cpu": str(vcpus),
-        "memory": str(memory_mib),
-        "capability-flex": "true" if "-flex" in family else "false",
-    }
-    if (parts := _NAME.match(name)) is not None:
-        labels |= {"category": parts.group(1), "generation": parts.group(2)}
-    return {LABEL + k: v for k, v in labels.items()}
 
 
 def _described_labels(info: "InstanceTypeInfoTypeDef") -> dict[str, str]:
@@ -270,30 +190,3 @@ def _count(gpu: "GpuDeviceInfoTypeDef") -> int:
 
 def _kebab(text: str) -> str:
     return text.lower().replace(" ", "-")
-
-
-def _facts_of_row(name: str, row: _Row) -> InstanceTypeFacts:
-    columns = {
-        "cpu-manufacturer": row.cpu_manufacturer,
-        "cpu-sustained-clock-speed-mhz": str(row.clock_mhz or ""),
-        "ebs-bandwidth": str(row.ebs_mbps or ""),
-        "network-bandwidth": str(row.network_mbps or ""),
-        "encryption-in-transit-supported": "true" if row.encryption_in_transit else "false",
-        "hypervisor": row.hypervisor,
-    }
-    described = {LABEL + k: v for k, v in (columns | row.labels).items() if v}
-    labels = _labels(name, row.vcpus, row.memory_mib) | described
-    return InstanceTypeFacts(
-        name=InstanceTypeName(name),
-        architectures=(row.arch,),
-        vcpus=row.vcpus,
-        memory_mib=row.memory_mib,
-        usage_classes=tuple(u for u, bit in (("on-demand", _ON_DEMAND), ("spot", _SPOT)) if row.usage & bit),
-        labels=labels,
-        extended=tuple(sorted(row.devices.items())),
-        instance_store_gb=row.store_gb,
-        max_interfaces=row.interfaces,
-        ipv4_per_interface=row.ipv4,
-        bare_metal=row.metal,
-        ebs_attachments=row.attachments or _UNSTATED_ATTACHMENTS,
-    )

@@ -9,8 +9,7 @@ from typing import Final
 
 import msgspec
 
-from agent.aws.catalog import shipped_catalog
-from agent.aws.prices import PriceTable, price_table
+from agent.aws.shipped import PriceTable, price_table, shipped_catalog
 from agent.core.catalog import Market, instance_types
 from agent.core.requirements import Requirements, normalized_labels
 from agent.model import names

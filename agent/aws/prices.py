@@ -11,41 +11,15 @@ from typing import Final
 
 import msgspec
 
-from agent.aws.catalog import shipped_catalog
 from agent.aws.errors import Retryable, mapped
 from agent.aws.session import AwsSession
+from agent.aws.shipped import PriceTable, price_table
 from agent.model.names import InstanceTypeName, Zone
 
 NANO: Final = 1_000_000_000
 _TOO_DEAR: Final = 100_000 * NANO
 """More per hour than any instance costs; EC2's largest are below 1,000 dollars."""
 _SPOT_PRODUCTS: Final = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
-
-
-class PriceTable(msgspec.Struct, frozen=True):
-    """The prices of one region, and where they come from."""
-
-    region: str
-    date: str
-    """Of the on-demand prices: a month for shipped ones, else the day they were read."""
-    source: str
-    exact: bool
-    """False: prices of another region stand in, which rank types well and are wrong by some 10 to 50 %."""
-    on_demand: dict[InstanceTypeName, int] = {}
-    spot: dict[tuple[InstanceTypeName, Zone], int] = {}
-    on_demand_at: datetime | None = None
-    """When AWS last answered; None: never."""
-    spot_at: datetime | None = None
-
-    def price(self, instance_type: InstanceTypeName, zone: Zone, capacity_type: str) -> int | None:
-        """Nano-dollars per hour; None when unknown, which means that it may not be bought.
-
-        Before the first spot answer the on-demand price stands for spot, as in Karpenter: it is the ceiling of what
-        AWS charges for spot. After it, a zone without a spot price has no spot capacity of the type.
-        """
-        if capacity_type != "spot" or self.spot_at is None:
-            return self.on_demand.get(instance_type)
-        return self.spot.get((instance_type, zone))
 
 
 def nano_dollars(text: str) -> int | None:
@@ -58,16 +32,6 @@ def nano_dollars(text: str) -> int | None:
         return None
     nano = int((amount * NANO).to_integral_value()) if abs(amount) < _TOO_DEAR else 0
     return nano if 0 < nano < _TOO_DEAR else None
-
-
-def price_table(region: str) -> PriceTable:
-    """The shipped prices for a region: its own, or those of the one region that ships, marked as not exact."""
-    shipped = shipped_catalog()
-    exact = region == shipped.region
-    source = shipped.source if exact else f"{shipped.source}; prices of {shipped.region} stand in for {region}"
-    return PriceTable(
-        region=region, date=shipped.date, source=source, exact=exact, on_demand=dict(shipped.prices_nano_usd)
-    )
 
 
 class Prices:

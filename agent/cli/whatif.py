@@ -15,7 +15,6 @@ from agent.cli.files import read_documents
 from agent.core.decide import decide
 from agent.core.overlays import overlaid
 from agent.core.verifying import PlanInvalid
-from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError
 from agent.kube.live import SOURCE, live_documents
 from agent.kube.offline import Objects, objects
@@ -178,6 +177,8 @@ def _settings(question: Question) -> Settings:
 def _documents(question: Question) -> tuple[list[Document], list[str]]:
     """The objects, and what is wrong with files as such."""
     if not question.files:
+        from agent.kube.api import KubeApi  # noqa: PLC0415 - a plan of files need not wait for a client's import
+
         try:
             with KubeApi.from_kubeconfig(admin_kubeconfig(question.kubeconfig)) as api:
                 return list(live_documents(api)), []

@@ -17,8 +17,6 @@ from math import gcd
 from operator import mul
 from typing import Final
 
-from agent.core.bins import Problem
-from agent.core.fields import Fields
 from agent.core.grouping import Group, groups
 from agent.core.growing import Ground
 from agent.core.shelf import union
@@ -34,12 +32,11 @@ Side = tuple[int, Vector]
 """Columns, and what a unit of each resource is worth on them, in parts."""
 
 
-def lower_bound(problem: Problem) -> int:
+def lower_bound(ground: Ground) -> int:
     """Nano-dollars per hour that nodes for all demands that fit anywhere cost at least."""
-    ground, space = Ground.of(problem), problem.space
+    space = ground.problem.space
     ceiling = _ceiling(ground)
-    fields = Fields.holding(len(ground.dims) + 1, ground.fields.largest)
-    found = groups(ground, ground.single, fields, whole=ceiling is None)
+    found = groups(ground, ground.single, whole=ceiling is None)
     if not found:
         return 0
     sides = _sides(ground, found)

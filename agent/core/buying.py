@@ -9,21 +9,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agent.core.bins import Bin
-from agent.core.composing import INSTANCE_KEYS, too_few
+from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
 from agent.core.quantity import format_amount
-from agent.core.requirements import Requirements
 from agent.core.space import Space, bits, lowest
 from agent.core.templates import Template
-from agent.model import names
+from agent.core.usage import NODES, dearest, possible
 from agent.model.ec2 import InstanceType
-from agent.model.kubernetes import NodeClaim, NodePool
+from agent.model.kubernetes import NodePool
 from agent.model.names import PoolName
 from agent.model.reasons import Reason
 
 MINUTE = timedelta(minutes=1)
 MAX_TYPES = 60
-NODES = "nodes"
 
 
 @dataclass(slots=True)
@@ -50,7 +48,7 @@ class _Fallbacks:
 
     @classmethod
     def of(cls, space: Space, template: int, mask: int) -> "_Fallbacks":
-        """The cheapest types of a set of columns of one pool."""
+        """The cheapest types of a set of columns of one pool; of what they are, that which the pool limits."""
         kinds: dict[str, InstanceType] = {}
         for i in bits(mask):
             kind = space.columns[i].type
@@ -59,10 +57,8 @@ class _Fallbacks:
                 break
         chosen = mask & space.of_types(template, kinds)
         dearest = space.columns[chosen.bit_length() - 1].price
-        largest: dict[str, int] = {}
-        for kind in kinds.values():
-            for name, amount in _amounts(kind).items():
-                largest[name] = max(amount, largest.get(name, 0))
+        limits = space.templates[template].pool.limits
+        largest = {name: max(_amount(kind, name) for kind in kinds.values()) for name in limits}
         return cls(chosen, largest, dearest)
 
 
@@ -90,9 +86,9 @@ class Buying:
         used: dict[PoolName, dict[str, int]] = {p.name: dict.fromkeys(p.limits, 0) for p in asked.pools}
         for claim in claims:
             if claim.pool in used:
-                _add(used[claim.pool], _possible(claim, asked))
+                _add(used[claim.pool], possible(claim, asked))
         recent = [t for t in asked.launches if asked.now - t < MINUTE]
-        price = sum(_price(claim, asked) for claim in claims)
+        price = sum(dearest(claim, asked) for claim in claims)
         return cls(asked, {p.name: p for p in asked.pools}, used, len(claims), price, recent)
 
     def brake(self) -> Reason | None:
@@ -125,7 +121,7 @@ class Buying:
                 closed.add(pool)
                 continue
             first = self._first_within(space, pool, mask)
-            counted = {n: a for n, a in _amounts(space.columns[first].type).items() if n in self.used[pool]}
+            counted = {name: _amount(space.columns[first].type, name) for name in self.used[pool]}
             purchases.append(Purchase(found, number, 1 << first, counted, space.columns[first].price))
             self._count(pool, purchases[-1], 1)
             if pool in self.asked.protected:
@@ -209,9 +205,9 @@ class Buying:
 
     def _exceeded(self, kind: InstanceType, pool: PoolName) -> str | None:
         """The limit that one more node of the type would exceed."""
-        more = _amounts(kind)
-        for name, limit in sorted(self.pools[pool].limits.items()):
-            if self.used[pool][name] + more.get(name, 0) > limit:
+        limits = self.pools[pool].limits
+        for name, limit in sorted(limits.items()):
+            if self.used[pool][name] + _amount(kind, name) > limit:
                 return name
         return None
 
@@ -241,7 +237,8 @@ class Buying:
             column = space.columns[i]
             if column.type.name not in counted and len(counted) >= MAX_TYPES:
                 continue
-            if self._grown(pool, purchase, _amounts(column.type), column.price):
+            amounts = {name: _amount(column.type, name) for name in self.pools[pool].limits}
+            if self._grown(pool, purchase, amounts, column.price):
                 counted.add(column.type.name)
                 purchase.mask |= 1 << i
 
@@ -263,40 +260,10 @@ class Buying:
         return True
 
 
-def _amounts(kind: InstanceType) -> dict[str, int]:
-    return dict(kind.capacity.items()) | {NODES: 1}
+def _amount(kind: InstanceType, name: str) -> int:
+    return 1 if name == NODES else kind.capacity.amount(name)
 
 
 def _add(used: dict[str, int], amounts: dict[str, int]) -> None:
     for name in used:
         used[name] += amounts.get(name, 0)
-
-
-def _possible(claim: NodeClaim, asked: PackingInput) -> dict[str, int]:
-    """What a claim uses: its instance's capacity, or before it is launched the largest it may become."""
-    if claim.provider_id is not None:
-        return dict(claim.capacity.items()) | {NODES: 1}
-    allowed = Requirements.of(claim.requirements).get(names.INSTANCE_TYPE)
-    largest: dict[str, int] = {NODES: 1}
-    for kind in asked.instance_types.get(claim.node_class, ()):
-        if allowed.allows(kind.name):
-            for name, amount in kind.capacity.items():
-                largest[name] = max(largest.get(name, 0), amount)
-    return largest
-
-
-def _price(claim: NodeClaim, asked: PackingInput) -> int:
-    """Of the claim's offering; before it is launched, of the dearest offering that it may become."""
-    types = asked.instance_types.get(claim.node_class, ())
-    wanted = Requirements.of(claim.requirements) & Requirements.from_labels(
-        {k: claim.meta.labels[k] for k in INSTANCE_KEYS if k in claim.meta.labels}
-    )
-    prices = [
-        o.price_nano_usd
-        for t in types
-        if wanted.get(names.INSTANCE_TYPE).allows(t.name)
-        for o in t.offerings
-        if wanted.get(names.ZONE).allows(o.zone) and wanted.get(names.CAPACITY_TYPE).allows(o.capacity_type)
-        if not o.requirements or wanted.overlaps(Requirements.of(o.requirements))
-    ]
-    return max(prices, default=0)

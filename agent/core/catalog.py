@@ -8,6 +8,7 @@ reserves what its kubelet configuration says, and runs 110 pods unless told othe
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -100,7 +101,8 @@ def overrides(
     return Aim.of(requirements, node_class, errors).candidates(_named(requirements, types))
 
 
-_Row = tuple[tuple[int, int, str, str], InstanceType, Offering]
+_Row = tuple[tuple[int, int, str, str], InstanceTypeName, Offering, Override | None]
+"""By which it is preferred, type and offering, and how a request names it; None: no image of the class fits."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,6 @@ class Aim:
     system: Requirements
     """What is asked of architecture and operating system."""
     _rows: dict[InstanceTypeName, tuple[_Row, ...]] = field(default_factory=dict)
-    _images: dict[InstanceTypeName, Image | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, requirements: Requirements, node_class: NodeClass, errors: Sequence[CapacityError]) -> "Aim":
@@ -126,41 +127,43 @@ class Aim:
 
     def candidates(self, types: Iterable[InstanceType]) -> Candidates:
         """The offerings that a request for these types may name."""
-        allowed = sorted((row for kind in types for row in self._of(kind)), key=lambda row: row[0])
-        ceiling = min((price for (price, *_), _, o in allowed if o.capacity_type == "on-demand"), default=None)
-        allowed = [r for r in allowed if r[2].capacity_type != "spot" or ceiling is None or r[0][0] <= ceiling]
+        allowed = sorted((row for kind in types for row in self._of(kind)), key=itemgetter(0))
+        ceiling = next((o.price_nano_usd for _, _, o, _ in allowed if o.capacity_type == "on-demand"), None)
+        if ceiling is not None:
+            allowed = [r for r in allowed if r[2].capacity_type != "spot" or r[2].price_nano_usd <= ceiling]
         if not allowed:
             return Candidates()
         bought = allowed[0][2].capacity_type
-        listed: dict[InstanceTypeName, Image | None] = {}
+        listed: set[InstanceTypeName] = set()
         chosen: list[Override] = []
-        for _, kind, offering in allowed:
-            name, zone = kind.name, offering.zone
-            if offering.capacity_type != bought or zone not in self.subnets:
+        for _, name, offering, override in allowed:
+            if offering.capacity_type != bought or offering.zone not in self.subnets:
                 continue
-            if name not in listed and len(listed) < MAX_TYPES:
-                listed[name] = self._image(kind)
-            image = listed.get(name)
-            if image is not None and len(chosen) < MAX_OVERRIDES:
-                chosen.append(Override(name, zone, self.subnets[zone].id, image.id))
-        return Candidates(bought, tuple(chosen))
+            if len(listed) < MAX_TYPES:
+                listed.add(name)
+            if override is not None and name in listed:
+                chosen.append(override)
+        return Candidates(bought, tuple(chosen[:MAX_OVERRIDES]))
 
     def _of(self, kind: InstanceType) -> tuple[_Row, ...]:
         if kind.name not in self._rows:
             offered = kind.offerings if _may_be(self.requirements, kind) else ()
+            image = self._image(kind) if offered else None
             self._rows[kind.name] = tuple(
-                (order(kind.name, offering), kind, offering)
+                (order(kind.name, offering), kind.name, offering, self._override(kind, offering, image))
                 for offering in offered
                 if is_allowed(self.requirements, offering) and not is_exhausted(kind.name, offering, self.errors)
             )
         return self._rows[kind.name]
 
+    def _override(self, kind: InstanceType, offering: Offering, image: Image | None) -> Override | None:
+        subnet = self.subnets.get(offering.zone)
+        return Override(kind.name, offering.zone, subnet.id, image.id) if subnet and image else None
+
     def _image(self, kind: InstanceType) -> Image | None:
         """The first image that fits the type and what the claim asks of architecture and system."""
-        if kind.name not in self._images:
-            described = type_labels(kind.requirements) & self.system
-            self._images[kind.name] = next((image for image in self.images if _fits(image, described)), None)
-        return self._images[kind.name]
+        described = type_labels(kind.requirements) & self.system
+        return next((image for image in self.images if _fits(image, described)), None)
 
 
 def is_allowed(requirements: Requirements, offering: Offering) -> bool:

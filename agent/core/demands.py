@@ -1,7 +1,9 @@
 """Deals as the demands of a packing problem: alike in amounts, columns and rules of a node, they are one demand."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from agent.core.bins import Bin, Demand
 from agent.core.hosts import HostRule
@@ -21,6 +23,8 @@ class Demands:
     demands: tuple[Demand, ...]
     deals: tuple[tuple[Deal, ...], ...]
     """Per demand."""
+    ends: tuple[tuple[int, ...], ...]
+    """Per demand: where, among all its pods, those of each deal end."""
     taken: list[int]
     """Per demand: how many of its pods were bought for, in the order of its deals and of their keys."""
 
@@ -28,14 +32,19 @@ class Demands:
     def of(cls, space: Space, shapes: Sequence[Shape], deals: Iterable[Deal]) -> "Demands":
         """In the order of the shapes, the largest first, and of domains."""
         alike: dict[_Alike, list[Deal]] = {}
+        undecided: dict[Requirements, Requirements] = {}
         for deal in sorted(deals, key=lambda d: (d.shape, d.level, tuple(v or "" for v in d.values))):
-            amounts = space.vector(shapes[deal.shape].requests * deal.size)
-            alike.setdefault((amounts, deal.offer.mask, deal.offer.asked, deal.host, deal.size), []).append(deal)
+            requests, asked = shapes[deal.shape].requests, deal.offer.asked
+            amounts = space.vector(requests if deal.size == 1 else requests * deal.size)
+            if asked not in undecided:
+                undecided[asked] = space.undecided(asked)
+            alike.setdefault((amounts, deal.offer.mask, asked, deal.host, deal.size), []).append(deal)
         demands = []
         for number, ((amounts, mask, asked, host, size), own) in enumerate(alike.items()):
             units = sum(len(deal.keys) for deal in own) // size
-            demands.append(Demand(number, amounts, units, mask, asked, space.undecided(asked), host, size))
-        return cls(tuple(demands), tuple(map(tuple, alike.values())), [0] * len(demands))
+            demands.append(Demand(number, amounts, units, mask, asked, undecided[asked], host, size))
+        ends = tuple(tuple(accumulate(len(deal.keys) for deal in own)) for own in alike.values())
+        return cls(tuple(demands), tuple(map(tuple, alike.values())), ends, [0] * len(demands))
 
     def content(self, found: Bin) -> list[tuple[Deal, list[PodKey]]]:
         """The pods of a bin that is bought, each time others."""
@@ -63,9 +72,10 @@ class Demands:
         ]
 
     def _between(self, number: int, begin: int, end: int) -> Iterator[tuple[Deal, list[PodKey]]]:
-        at = 0
-        for deal in self.deals[number]:
-            keys = deal.keys[max(begin - at, 0) : max(end - at, 0)]
-            if keys:
-                yield deal, keys
-            at += len(deal.keys)
+        deals, ends = self.deals[number], self.ends[number]
+        place = bisect_right(ends, begin)
+        while begin < end and place < len(deals):
+            first = ends[place] - len(deals[place].keys)
+            yield deals[place], deals[place].keys[begin - first : end - first]
+            begin = ends[place]
+            place += 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import mul
 from typing import Final
 
-from agent.core.bins import Bin
+from agent.core.bins import Bin, Demand
 from agent.core.fields import MOST
 from agent.core.grouping import Group
 from agent.core.hosts import EMPTY, FREE, HostState
@@ -13,6 +13,7 @@ from agent.core.queues import Entry, Queue
 from agent.core.requirements import Requirements
 from agent.core.terrain import Terrain
 
+_FREE: Final = Requirements()
 GRAIN: Final = 0.02
 """Units are added by so large a share of the node at a time, while it is less than ``FULL``."""
 FULL: Final = 0.9
@@ -37,6 +38,7 @@ class Filling:
     mask: int
     """The columns that every demand in it may use."""
     custom: Requirements
+    demands: Sequence[Demand]
     host: HostState = EMPTY
     blocked: int = 0
     """Kinds that may not join any more, as bits: rules of a node and requirements only ever get stricter."""
@@ -48,7 +50,8 @@ class Filling:
         net = group.nets[column]
         scale = tuple([1.0 / (room * part) if room and part else 1.0 for room, part in zip(net, aim, strict=True)])
         room = terrain.fields.room(net)
-        return cls(terrain, group, column, left, room, scale, [0.0] * len(net), {}, -1, Requirements())
+        demands = terrain.ground.problem.demands
+        return cls(terrain, group, column, left, room, scale, [0.0] * len(net), {}, -1, _FREE, demands)
 
     def start(self, number: int) -> bool:
         """Put one unit of a demand first; whether there is room for it."""
@@ -71,7 +74,7 @@ class Filling:
             place = own.next(self.room, at[d])
             number = -1
             while place < len(own.entries):
-                number = self._joining(own.entries[place])
+                number = self._joining(own.entries[place], own.kinds[place])
                 if number >= 0:
                     break
                 place = own.next(self.room, place + 1)
@@ -101,19 +104,18 @@ class Filling:
 
     def done(self) -> Bin:
         """The bin, which may become any column that holds what was put in."""
-        problem = self.terrain.ground.problem
-        space = problem.space
+        space = self.terrain.ground.problem.space
         amounts = [0] * len(space.dimensions)
         for number, count in self.taken.items():
             for d in self.terrain.ground.dims:
-                amounts[d] += problem.demands[number].amounts[d] * count
+                amounts[d] += self.demands[number].amounts[d] * count
         used = tuple(amounts)
         mask = self.mask & space.fits(used)
         return Bin(mask, mask, used, tuple(self.taken.items()), self.custom, self.host)
 
-    def _joining(self, entry: Entry) -> int:
-        """A demand of the entry that may join; -1 when there is none."""
-        kinds = entry.kinds & ~self.blocked
+    def _joining(self, entry: Entry, kinds: int) -> int:
+        """A demand of these kinds of the entry that may join; -1 when there is none."""
+        kinds &= ~self.blocked
         while kinds:
             low = kinds & -kinds
             kinds ^= low
@@ -128,7 +130,7 @@ class Filling:
 
     def _bearable(self, number: int, limit: int) -> int:
         """How many units the rules of the node and what its pods require allow."""
-        demand = self.terrain.ground.problem.demands[number]
+        demand = self.demands[number]
         if demand.custom.by_key and not self._joined(demand.custom)[1] >> self.column & 1:
             return 0
         return demand.bearable(self.host, limit)
@@ -147,12 +149,13 @@ class Filling:
             guard = self.terrain.fields.guard
             while count > 1 and (self.room - entry.packed * count) & guard != guard:
                 count //= 2
-            if self.terrain.ground.problem.demands[number].host is not FREE:
+            if self.demands[number].host is not FREE:
                 count = self._bearable(number, count)
         self._take(number, count, entry.packed, entry.amounts)
 
     def _take(self, number: int, count: int, packed: int, amounts: Sequence[int]) -> None:
         self.room -= packed * count
+        demand = self.demands[number]
         shares = self.shares
         for d, factor in enumerate(self.scale):
             shares[d] += amounts[d] * count * factor
@@ -160,8 +163,7 @@ class Filling:
             self.taken[number] += count
         else:
             self.taken[number] = count
-            self.mask &= self.terrain.ground.problem.demands[number].mask
-        demand = self.terrain.ground.problem.demands[number]
+            self.mask &= demand.mask
         if demand.custom.by_key:
             self.custom, allowed = self._joined(demand.custom)
             self.mask &= allowed

@@ -45,12 +45,24 @@ class Group:
     """The selector that forces the most nodes, and how many of its pods one node bears."""
 
 
-def groups(ground: Ground, single: Sequence[int], fields: Fields, *, whole: bool = False) -> tuple[Group, ...]:
+def groups(ground: Ground, single: tuple[int, ...], *, whole: bool = False) -> tuple[Group, ...]:
     """All groups. ``single`` says which columns hold a unit of each demand on a node of its own.
 
     Columns that are dearer than one which holds all demands of a mask are left out, unless the ``whole`` of what
     could be bought is asked for: nobody would buy them, and fractions of them mislead the linear programme.
     """
+    if (single, whole) not in ground.groups:
+        ground.groups[single, whole] = tuple(_made(ground, single, whole=whole))
+    return ground.groups[single, whole]
+
+
+def slotted(ground: Ground) -> Fields:
+    """Fields for what something asks for, and for the slots of a node."""
+    return Fields.holding(len(ground.dims) + 1, ground.fields.largest)
+
+
+def _made(ground: Ground, single: Sequence[int], *, whole: bool) -> list[Group]:
+    fields = slotted(ground)
     demands, space = ground.problem.demands, ground.problem.space
     members: defaultdict[int, list[int]] = defaultdict(list)
     for n, demand in enumerate(demands):
@@ -71,7 +83,7 @@ def groups(ground: Ground, single: Sequence[int], fields: Fields, *, whole: bool
             prices = worth(total, [(price, nets[c]) for c, price, _ in rooms]).prices
             value = {n: sum(map(mul, amounts, prices)) for n, amounts in asked.items()}
             found.append(Group(len(found), mask, asked, nets, rooms, unit, value, slot))
-    return tuple(found)
+    return found
 
 
 def _of_use(ground: Ground, members: Iterable[int], columns: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,12 +6,16 @@ at when the node is done; until then it is enough that the largest that it may b
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agent.core.bins import Bin, Problem
 from agent.core.fields import Fields
 from agent.core.hosts import EMPTY, FREE, HostState
 from agent.core.requirements import Requirements
 from agent.core.space import Vector
+
+if TYPE_CHECKING:
+    from agent.core.grouping import Group
 
 _FREE = Requirements()
 
@@ -29,6 +33,8 @@ class Ground:
     single: tuple[int, ...]
     """Per demand: the columns that hold one unit of it."""
     _largest: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    groups: "dict[tuple[tuple[int, ...], bool], tuple[Group, ...]]" = field(default_factory=dict)
+    """What ``agent.core.grouping`` made of the demands, by what it was asked."""
 
     @classmethod
     def of(cls, problem: Problem) -> "Ground":
@@ -116,7 +122,10 @@ class Growing:
 
     def _holds(self, rooms: Iterable[int], packed: int, mask: int, opened: int) -> bool:
         problem, guard = self.ground.problem, self.ground.fields.guard
-        if not any((room - packed) & guard == guard for room in rooms):
+        for room in rooms:
+            if (room - packed) & guard == guard:
+                break
+        else:
             return False
         if not problem.floors:
             return True

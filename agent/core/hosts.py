@@ -44,7 +44,7 @@ class HostState:
         for selector in rule.matches:
             if selector in self.caps:
                 limit = min(limit, self.caps[selector] - counts.get(selector, 0))
-        for selector, cap in (*rule.caps, *rule.wishes):
+        for selector, cap in (*rule.caps, *rule.wishes) if rule.wishes else rule.caps:
             if selector in rule.matches:
                 limit = min(limit, cap - counts.get(selector, 0))
             elif counts.get(selector, 0) > cap:

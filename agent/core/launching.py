@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agent.core.buying import Purchase
 from agent.core.composing import Composer
 from agent.core.inputs import PackingInput
+from agent.core.requirements import Requirements
 from agent.core.shapes import Shape
 from agent.core.space import Space
 from agent.core.topology.cells import Deal
@@ -29,6 +30,7 @@ def launches(
     """What is to be launched; a node of which every pod is ``dropped`` is not."""
     made: list[Launch] = []
     composer = Composer(asked)
+    joined: dict[tuple[int, int], Requirements] = {}
     for own in bought:
         content = [(deal, [key for key in keys if key not in dropped]) for deal, keys in own.content]
         pods = sorted(key for _, keys in content for key in keys)
@@ -36,8 +38,20 @@ def launches(
             continue
         required = own.purchase.found.custom
         for deal, keys in content:
-            both = required & deal.offer.asked if keys else required
-            required = required if both.conflict is not None else both
+            if keys:
+                required = _joined(joined, required, deal.offer.asked)
         amounts = sum((shapes[deal.shape].requests * len(keys) for deal, keys in content), start=ZERO)
         made.append(composer.launch(own.space, own.purchase.mask, (amounts, required), (len(made), pods)))
     return tuple(made)
+
+
+def _joined(known: dict[tuple[int, int], Requirements], one: Requirements, other: Requirements) -> Requirements:
+    """Both, or the first alone where they contradict each other.
+
+    ``known`` is by identity: all that is joined stays alive as long as the deals and what is known.
+    """
+    key = (id(one), id(other))
+    if key not in known:
+        both = one & other
+        known[key] = one if both.conflict is not None else both
+    return known[key]

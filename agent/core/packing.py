@@ -12,10 +12,13 @@ from agent.core.bins import Demand, Problem
 from agent.core.bounding import lower_bound
 from agent.core.buying import Buying
 from agent.core.demands import Demands
+from agent.core.growing import Ground
+from agent.core.hosts import FREE
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.launching import Bought, launches
 from agent.core.refusing import reasons
 from agent.core.settling import unsettled
+from agent.core.shapes import Rules
 from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
@@ -48,6 +51,8 @@ class _Packing:
     bought: list[Bought] = field(default_factory=list)
     closed: set[int] = field(default_factory=set)
     """Shops that sell nothing more, for a limit or a brake."""
+    grounds: dict[int, Ground] = field(default_factory=dict)
+    """Of each shop: what was packed last."""
 
     @property
     def progress(self) -> int:
@@ -65,8 +70,9 @@ def pack(asked: PackingInput) -> PackingResult:
     Raises:
         PlanInvalid: the engine has a fault; nothing of its answer may be carried out.
     """
-    refused = {p.key: reason for p in asked.pods if (reason := asked.refused(p)) is not None}
-    scene = Scene.of(asked, [p for p in asked.pods if p.key not in refused])
+    looked = [(pod, asked.refused(pod)) for pod in asked.pods]
+    refused = {pod.key: reason for pod, reason in looked if reason is not None}
+    scene = Scene.of(asked, [pod for pod, reason in looked if reason is None])
     shops = _shops(asked, scene)
     dealing = scene.dealing(Offers(shops, None, scene.total, scene.daemons))
     packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
@@ -114,17 +120,31 @@ def _least(packing: _Packing, dropped: frozenset[PodKey]) -> int:
     for number, shop in enumerate(packing.shops):
         sold = {shape: pods for (shelf, shape), pods in counts.items() if shelf == number and pods}
         if sold:
-            least += lower_bound(Problem(shop.all(), tuple(_bounded(packing, shop.all(), sold))))
+            demands = tuple(_bounded(packing, shop.all(), sold))
+            ground = packing.grounds.get(number)
+            same = ground is not None and ground.problem.space is shop.all() and _ask_the_same(ground, demands)
+            least += lower_bound(ground if ground and same else Ground.of(Problem(shop.all(), demands)))
     return least
 
 
+def _ask_the_same(ground: Ground, demands: Sequence[Demand]) -> bool:
+    """Whether what was packed is just that, without rules of nodes: then it need not be looked at once more."""
+    packed = ground.problem.demands
+    return len(packed) == len(demands) and all(
+        one.host is FREE and one.size == 1 and (one.amounts, one.count, one.mask) == (two.amounts, two.count, two.mask)
+        for one, two in zip(packed, demands, strict=True)
+    )
+
+
 def _bounded(packing: _Packing, space: Space, counts: dict[int, int]) -> Iterator[Demand]:
+    masks: dict[Rules, int] = {}
     for number, pods in sorted(counts.items()):
         shape = packing.scene.shapes[number]
-        pools = zip(space.templates, space.members, strict=True)
-        open_to = union(members for own, members in pools if shape.repelled_by(own.pool.taints) is None)
-        mask = union(space.select(alternative, open_to) for alternative in shape.alternatives)
-        yield Demand(number, space.vector(shape.requests), pods, mask)
+        if shape.rules not in masks:
+            pools = zip(space.templates, space.members, strict=True)
+            open_to = union(members for own, members in pools if shape.rules.repelled_by(own.pool.taints) is None)
+            masks[shape.rules] = union(space.select(alternative, open_to) for alternative in shape.alternatives)
+        yield Demand(number, space.vector(shape.requests), pods, masks[shape.rules])
 
 
 def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:
@@ -157,7 +177,8 @@ def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> 
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
     rest = packing.asked.limits.max_nodes - packing.buying.nodes
     problem = Problem(space, demands.demands, _floors(space.templates), best_effort, rest)
-    bins = cheapest_bins(problem)
+    packing.grounds[shelf] = ground = Ground.of(problem)
+    bins = cheapest_bins(ground)
     purchases = packing.buying.choose(space, bins) if packing.buying.brake() is None else []
     packing.bought += [Bought(space, purchase, demands.content(purchase.found)) for purchase in purchases]
     if len(purchases) < len(bins):

@@ -30,10 +30,11 @@ def pack_by_priority(asked: PackingInput) -> PackingResult:
         PlanInvalid: as ``pack``.
     """
     together = pack(asked)
+    refused = [r.pod for r in together.refusals if any(reason.code in SCARCE for _, reason in r.reasons)]
+    if not refused or not together.placements:
+        return together
     priorities = {pod.key: pod.priority for pod in asked.pods}
-    refused = [priorities[r.pod] for r in together.refusals if any(reason.code in SCARCE for _, reason in r.reasons)]
-    placed = [priorities[p.pod] for p in together.placements]
-    if not refused or not placed or max(refused) <= min(placed):
+    if max(priorities[key] for key in refused) <= min(priorities[p.pod] for p in together.placements):
         return together
     return _in_turn(asked, sorted(set(priorities.values()), reverse=True))
 

@@ -34,6 +34,12 @@ class Entry:
     numbers: tuple[int, ...]
     """All of them."""
 
+    def kinds_left(self, left: Sequence[int]) -> int:
+        """The kinds of which anything is left."""
+        if len(self.numbers) == 1:
+            return self.kinds if left[self.numbers[0]] else 0
+        return sum(kind for kind, own in self.members.items() if any(left[n] for n in own))
+
 
 def entries(fields: Fields, asked: Iterable[Asked]) -> tuple[Entry, ...]:
     """Demands by what a unit of them takes."""
@@ -63,6 +69,8 @@ class Queue:
     """What each takes of the resource, as negative amounts, so that they ascend."""
     packed: list[int]
     """What each takes, in fields; more than any room has, once nothing is left of it."""
+    kinds: list[int]
+    """Of which kinds anything is left of each, as bits."""
     blocks: tuple[int, ...]
     """The least of each amount in every block."""
     rests: tuple[int, ...]
@@ -82,20 +90,27 @@ class Queue:
             tuple(ordered),
             tuple([-v[dimension] for v in vectors]),
             [entry.packed for entry in ordered],
+            [entry.kinds for entry in ordered],
             tuple(map(fields.packed, blocks)),
             tuple(map(fields.packed, reversed(rests))),
             {n: at for at, entry in enumerate(ordered) for n in entry.numbers},
         )
 
-    def copied(self) -> "Queue":
-        """The same, to be used up."""
-        return replace(self, packed=self.packed.copy())
+    def live(self, left: Sequence[int]) -> "Queue":
+        """A queue of its own of what is left, to be used up."""
+        kinds = [entry.kinds_left(left) for entry in self.entries]
+        if all(kinds):
+            return replace(self, packed=self.packed.copy(), kinds=kinds)
+        kept = Queue.of(self.fields, self.dimension, [e for e, own in zip(self.entries, kinds, strict=True) if own])
+        return replace(kept, kinds=[own for own in kinds if own])
 
-    def exhaust(self, number: int, left: Sequence[int]) -> None:
-        """Nothing is left of a demand, and perhaps nothing of its entry."""
-        place = self.place_of.get(number)
-        if place is not None and not any(left[n] for n in self.entries[place].numbers):
-            self.packed[place] = self.fields.guard
+    def exhaust(self, number: int, kind: int, left: Sequence[int]) -> None:
+        """Nothing is left of a demand of a kind, and perhaps nothing of that kind, or of the whole entry."""
+        place = self.place_of[number]
+        if not any(left[n] for n in self.entries[place].members[kind]):
+            self.kinds[place] &= ~kind
+            if not self.kinds[place]:
+                self.packed[place] = self.fields.guard
 
     def next(self, room: int, place: int) -> int:
         """The first entry from ``place`` on that the room holds; the number of entries when there is none."""
@@ -113,11 +128,6 @@ class Queue:
                         return i
             place = stop
         return end
-
-    def without(self, left: Sequence[int]) -> "Queue":
-        """The queue without entries of which nothing is left."""
-        kept = [e for e in self.entries if left[e.numbers[0]] or any(left[n] for n in e.numbers)]
-        return self if len(kept) == len(self.entries) else Queue.of(self.fields, self.dimension, kept)
 
 
 def queues(fields: Fields, net: Vector, listed: Iterable[Entry]) -> tuple[Queue, ...]:

@@ -102,7 +102,7 @@ def _serving(space: Space, number: int, shape: Shape) -> int:
 def _incompatible(space: Space, number: int, shape: Shape) -> Reason | None:
     """Why no column of the template takes a pod of the shape; None: some would."""
     pool = space.templates[number].pool
-    taint = shape.repelled_by(pool.taints)
+    taint = shape.rules.repelled_by(pool.taints)
     if taint is not None:
         sentence = f"NodePool {pool.name} has the taint {describe(taint)}, which the pod does not tolerate"
         return Reason("FailedScheduling", sentence)

@@ -13,7 +13,6 @@ import msgspec
 
 from agent.model import names
 from agent.model.constraints import Requirement
-from agent.model.kubernetes import Pod
 
 NORMALIZED: Final[Mapping[str, str]] = {
     "failure-domain.beta.kubernetes.io/zone": names.ZONE,
@@ -269,32 +268,6 @@ def normalized_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return {NORMALIZED[k]: v for k, v in labels.items() if k in NORMALIZED} | {
         k: v for k, v in labels.items() if k not in NORMALIZED
     }
-
-
-def alternatives(pod: Pod) -> tuple[Requirements, ...]:
-    """What a pod and its volumes require of its node: it may run where any one of these holds. Empty: nowhere.
-
-    The pod's own alternatives come first, and with each those of its volumes in their order (rule 11.4).
-    """
-    own = node_affinity(pod)
-    if not pod.volume_terms:
-        return own
-    places = tuple(Requirements.of(term) for term in pod.volume_terms)
-    found = (alternative & place for alternative in own for place in places)
-    return tuple(alternative for alternative in found if alternative.conflict is None)
-
-
-def node_affinity(pod: Pod) -> tuple[Requirements, ...]:
-    """What a pod itself requires of its node, its volumes aside: alternatives. Empty: it can run nowhere.
-
-    nodeSelector holds with every term of the required node affinity; the terms are alternatives, and a term without
-    requirements matches nothing (Kubernetes' rule).
-    """
-    selector = Requirements.from_labels(pod.node_selector)
-    if not pod.affinity_terms:
-        return (selector,) if selector.conflict is None else ()
-    found = (selector & Requirements.of(term) for term in pod.affinity_terms if term)
-    return tuple(alternative for alternative in found if alternative.conflict is None)
 
 
 def _tighter(pick: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:

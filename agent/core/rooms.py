@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from agent.core.inputs import PROMISED, PackingInput, Pair
-from agent.core.requirements import Requirements, ValueSet, alternatives, normalized_labels, type_labels
-from agent.core.shapes import Shape
+from agent.core.nodeaffinity import alternatives
+from agent.core.requirements import Requirements, ValueSet, normalized_labels, type_labels
+from agent.core.shapes import Rules
 from agent.core.taints import DAEMON_TOLERATIONS, UNSCHEDULABLE, lasting, tolerates
 from agent.core.templates import UNNAMED, daemon_pods
 from agent.core.topology.levels import Level
@@ -49,9 +50,9 @@ class Room:
         own = self.described.by_key.get(key)
         return own is None or own.single is not None or not (own.members or own.complement)
 
-    def accepts(self, shape: Shape, level: Level) -> bool:
-        """Whether pods of the shape may run here whatever the node's labels turn out to be."""
-        if shape.repelled_by(self.taints, soft=level.minds_soft_taints) is not None:
+    def accepts(self, rules: Rules, level: Level) -> bool:
+        """Whether such pods may run here whatever the node's labels turn out to be."""
+        if rules.repelled_by(self.taints, soft=level.minds_soft_taints) is not None:
             return False
         return any(self.promises(alternative) for alternative in level.alternatives)
 

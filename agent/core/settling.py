@@ -11,6 +11,7 @@ from functools import partial
 
 from agent.core.hosts import EMPTY, HostState
 from agent.core.launching import Bought
+from agent.core.shapes import Rules
 from agent.core.topology.cells import Deal, without
 from agent.core.topology.checks import Checks, Entry, Values, count
 from agent.core.topology.counts import Counts, Group
@@ -57,7 +58,7 @@ class _Replay:
         self._shapes = scene.shapes
         self._counts = counts
         self._hosts: dict[str, HostState] = dict(scene.hosts)
-        self._checks: dict[int, Checks] = {}
+        self._checks: dict[Rules, Checks] = {}
 
     def stands(self, dealing: Dealing, bought: Sequence[Bought]) -> dict[PodKey, _Stand]:
         """Every pod that has a place, in the order in which it was given one."""
@@ -81,10 +82,10 @@ class _Replay:
         return _Stand(deal.shape, node, values, entries)
 
     def _of(self, number: int) -> Checks:
-        if number not in self._checks:
-            shape = self._shapes[number]
-            self._checks[number] = Checks.of(shape, len(shape.levels) - 1, self._counts)
-        return self._checks[number]
+        rules = self._shapes[number].rules
+        if rules not in self._checks:
+            self._checks[rules] = Checks.of(rules, len(rules.levels) - 1, self._counts)
+        return self._checks[rules]
 
     def comes(self, stand: _Stand) -> bool:
         """Let a pod come to its place, if it may."""

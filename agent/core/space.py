@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.columns import ColumnLabels
-from agent.core.requirements import Requirements, alternatives
+from agent.core.nodeaffinity import alternatives
+from agent.core.requirements import Requirements
 from agent.core.shelf import Column, Shelf, Steps, union
 from agent.core.taints import tolerates
 from agent.core.templates import Template
@@ -82,6 +83,7 @@ class Space:
     _nets: dict[int, Vector] = field(default_factory=dict)
     _fitting: dict[Vector, int] = field(default_factory=dict)
     _counted: dict[int, int] = field(default_factory=dict)
+    _efficient: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = field(default_factory=dict)
 
     def vector(self, resources: Resources) -> Vector:
         """Amounts in the order of ``dimensions``."""
@@ -150,12 +152,15 @@ class Space:
 
     def efficient(self, mask: int, dims: Sequence[int]) -> tuple[int, ...]:
         """Columns than which no other has at least as much of everything for no more money, the cheapest first."""
-        kept: list[int] = []
-        while mask:
-            kept.append(self.cheapest(mask))
-            net = self.net(kept[-1])
-            mask &= ~union(part.at_most(net, dims) for part in self.parts)
-        return tuple(kept)
+        key = (mask, tuple(dims))
+        if key not in self._efficient:
+            kept: list[int] = []
+            while mask:
+                kept.append(self.cheapest(mask))
+                net = self.net(kept[-1])
+                mask &= ~union(part.at_most(net, dims) for part in self.parts)
+            self._efficient[key] = tuple(kept)
+        return self._efficient[key]
 
     def maximal(self, mask: int, dims: Sequence[int]) -> tuple[int, ...]:
         """Columns of which at least one has as much of everything as any of the set, whatever they cost."""
@@ -203,7 +208,9 @@ class Space:
             return self
         parts = tuple(replace(part, mask=part.mask & kept) for part in self.parts)
         members = tuple(mask & kept for mask in self.members)
-        return replace(self, parts=parts, every=self.every & kept, members=members, _nets={}, _fitting={})
+        return replace(
+            self, parts=parts, every=self.every & kept, members=members, _nets={}, _fitting={}, _efficient={}
+        )
 
 
 def lowest(mask: int) -> int:

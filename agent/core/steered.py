@@ -61,7 +61,9 @@ class _State:
     queues: dict[tuple[int, int, bool], tuple[Queue, ...]] = field(default_factory=dict)
     """Per group, column and whether they are the group's own."""
     live: dict[int, list[Queue]] = field(default_factory=dict)
-    """Copies of the terrain's queues, by their identity, that lose what is used up; and how many were alive."""
+    """Copies of the terrain's queues, by their identity, that lose what is used up."""
+    holding: dict[int, dict[int, Queue]] = field(default_factory=dict)
+    """Of each of these lists: which queue a demand is in."""
     courses: dict[int, "_Course"] = field(default_factory=dict)
     """Per group."""
 
@@ -71,7 +73,7 @@ class _State:
         if key not in self.queues:
             shared = self.terrain.queues(group, column, own=own)
             if id(shared) not in self.live:
-                self.live[id(shared)] = [q.without(self.left).copied() for q in shared]
+                self._revive(id(shared), shared)
             self.queues[key] = tuple(self.live[id(shared)])
         return self.queues[key]
 
@@ -82,14 +84,20 @@ class _State:
             if self.left[number]:
                 continue
             self.alive -= 1
-            for queues in self.live.values():
-                for queue in queues:
-                    queue.exhaust(number, self.left)
+            for holding in self.holding.values():
+                if number in holding:
+                    holding[number].exhaust(number, 1 << self.terrain.kind_of[number], self.left)
         if self.alive < self.fresh * STALE:
             # Blocks of what is used up would be looked into again and again.
             self.fresh = self.alive
             self.queues.clear()
-            self.live = {key: [q.without(self.left) for q in queues] for key, queues in self.live.items()}
+            for key, queues in self.live.items():
+                self._revive(key, queues)
+
+    def _revive(self, key: int, queues: Iterable[Queue]) -> None:
+        """Copy queues without what is used up."""
+        self.live[key] = [queue.live(self.left) for queue in queues]
+        self.holding[key] = {number: queue for queue in self.live[key] for number in queue.place_of}
 
 
 def steered(terrain: Terrain, style: Style, counts: Sequence[int]) -> tuple[Bin, ...]:
@@ -206,8 +214,8 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
 
 
 def _candidates(state: _State, group: Group, total: Sequence[int], largest: int) -> list[int]:
-    """The most efficient columns of a fitting size, and one that holds the largest demand."""
-    course = _course(state, group, total)
+    """The most efficient columns of a fitting size by the group's course, and one that holds the largest demand."""
+    course = state.courses[group.number]
     need = _value(total, course.worth.prices)
     if group.slot is not None and course.worth.prices[-1] > 0 and total[-1] > group.slot[1]:
         # So many nodes are forced that the size of each follows.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.core.bins import Demand
 from agent.core.fields import Fields
-from agent.core.grouping import Group, amounts_of, groups
+from agent.core.grouping import Group, amounts_of, groups, slotted
 from agent.core.growing import Ground
 from agent.core.hosts import EMPTY, FREE, HostRule
 from agent.core.queues import Entry, Queue, entries, queues
@@ -45,11 +45,11 @@ class Terrain:
             mask if d.host is FREE or d.bearable(EMPTY, 1) else 0
             for d, mask in zip(demands, ground.single, strict=True)
         )
-        fields = Fields.holding(len(ground.dims) + 1, ground.fields.largest)
+        fields = slotted(ground)
         kinds = sorted({_kind(d) for d in demands}, key=lambda k: (k[0] == FREE, not k[1].by_key, _text(k)))
         numbers = {kind: i for i, kind in enumerate(kinds)}
         kind_of = tuple(numbers[_kind(d)] for d in demands)
-        found = groups(ground, single, fields)
+        found = groups(ground, single)
         value_of = {n: value for group in found for n, value in group.value.items()}
         return cls(ground, single, fields, kind_of, found, value_of)
 

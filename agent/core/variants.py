@@ -5,9 +5,10 @@ all sizes and with smaller ones only, because which rounds better depends on the
 also with each of the largest demands as a node's first pod. The worst nodes of the best answer are packed once more.
 """
 
+from bisect import bisect_left
 from typing import Final
 
-from agent.core.bins import Bin, Problem
+from agent.core.bins import Bin
 from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
 from agent.core.merging import merged
@@ -28,15 +29,17 @@ MANY: Final = Style(0.75, columns=2)
 REPACKED: Final = (Style(1.0), Style(0.75), Style(0.5))
 REPACKED_FEW: Final = (HEADS, Style(0.75), Style(0.5, heads=8))
 """Styles in which the least efficient nodes are packed once more."""
+QUARTERS: Final = (1, 2, 4, 8, 16)
+"""What a node costs at least where too many would be bought: so many quarters of what all cost for each allowed."""
 CEILINGS: Final = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the price of the dearest."""
 
 
-def cheapest_bins(problem: Problem) -> tuple[Bin, ...]:
+def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     """The cheapest of all variants that need no more nodes than may be bought; of equal ones that with the fewest."""
+    problem = ground.problem
     if not problem.demands:
         return ()
-    ground = Ground.of(problem)
     order = range(len(problem.demands))
     ceilings = CEILINGS if len(order) <= MANY_DEMANDS else CEILINGS[:1]
     variants = [first_fit(ground, order, problem.space.cheaper(share)) for share in ceilings]
@@ -61,7 +64,15 @@ def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
         return []
     each = problem.price(bins) // problem.most_nodes
     terrain, counts = Terrain.of(ground), [d.count for d in problem.demands]
-    return [steered(terrain, Style(least=each * quarters // 4), counts) for quarters in (1, 2, 4, 8, 16)]
+    tried: list[tuple[Bin, ...]] = []
+
+    def suffices(quarters: int) -> bool:
+        tried.append(steered(terrain, Style(least=each * quarters // 4), counts))
+        return len(tried[-1]) <= problem.most_nodes
+
+    # The more a node costs at least, the fewer there are and the more they cost together: the least that suffices.
+    bisect_left(QUARTERS, True, key=suffices)
+    return tried
 
 
 def _steered(ground: Ground) -> list[tuple[Bin, ...]]:

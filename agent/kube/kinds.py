@@ -1,12 +1,14 @@
 """The kinds of objects that an installation consists of: where the API keeps them, and which of them are ours."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from agent.kube.api import KubeApi
 from agent.kube.errors import NotFound
+
+if TYPE_CHECKING:  # whoever reads files only need not wait for a client's import
+    from agent.kube.api import KubeApi
 
 Manifest = dict[str, Any]
 
@@ -87,7 +89,7 @@ def is_ours(item: Manifest) -> bool:
     return (item["metadata"].get("labels") or {}).get(MANAGED_BY) == OWNER
 
 
-def read(api: KubeApi, path: str) -> Manifest | None:
+def read(api: "KubeApi", path: str) -> Manifest | None:
     """One object; None when there is none."""
     try:
         found: Manifest = msgspec.json.decode(api.get(path))
@@ -96,7 +98,7 @@ def read(api: KubeApi, path: str) -> Manifest | None:
     return found
 
 
-def items(api: KubeApi, path: str, params: Mapping[str, str] | None = None) -> list[Manifest]:
+def items(api: "KubeApi", path: str, params: Mapping[str, str] | None = None) -> list[Manifest]:
     """Every object of a collection; none when the server does not know the kind."""
     try:
         return [item for page in api.pages(path, params) for item in msgspec.json.decode(page)["items"]]

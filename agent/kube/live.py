@@ -1,11 +1,13 @@
 """The objects of a running cluster as if they had been given in a file: what ``kubectl get -o yaml`` would print."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.kube import paths
-from agent.kube.api import KubeApi
 from agent.kube.kinds import items
 from agent.manifests import Document
+
+if TYPE_CHECKING:  # whoever reads files only need not wait for a client's import
+    from agent.kube.api import KubeApi
 
 SOURCE: Final = "cluster"
 _READ: Final = (
@@ -27,7 +29,7 @@ _READ: Final = (
 """apiVersion, kind and collection of everything that a plan is made from."""
 
 
-def live_documents(api: KubeApi) -> tuple[Document, ...]:
+def live_documents(api: "KubeApi") -> tuple[Document, ...]:
     """Everything that a plan is made from. A kind that the server does not know has no objects.
 
     Raises:

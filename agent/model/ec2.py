@@ -44,6 +44,8 @@ class InstanceType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def allocatable(self) -> Resources:
         """Capacity less overhead: what pods can have. Huge pages are set aside of the memory (rule 9.3)."""
         free = self.capacity - self.overhead
+        if not self.capacity.extended:
+            return free
         pages = sum(amount for name, amount in self.capacity.extended if name.startswith("hugepages-"))
         return msgspec.structs.replace(free, memory_bytes=max(0, free.memory_bytes - pages)) if pages else free
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.sim.query import Answer, Call, document, element, json_answer, json_error
 
 REGION_FACTORS: Final = {"ap-northeast-2": 1.25}

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from agent.aws import errors
-from agent.aws.catalog import LABEL, describe_catalog, facts_of, shipped_catalog
+from agent.aws.catalog import describe_catalog, facts_of
+from agent.aws.shipped import LABEL, shipped_catalog
 from tests.sim.server import ZONE_A, World
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.aws import errors
-from agent.aws.prices import Prices, nano_dollars, price_table
+from agent.aws.prices import Prices, nano_dollars
 from agent.aws.session import pricing_region
+from agent.aws.shipped import price_table
 from agent.model.names import InstanceTypeName, Zone
 from tests.sim.server import REGION, ZONE_A, ZONE_C, World
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.sim.embedded import EmbeddedEc2
 from agent.sim.machines.hardware import capacity_of
 from tests.cluster.instance import Instance, InstanceFacts

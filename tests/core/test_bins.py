@@ -87,7 +87,7 @@ def test_units_of_several_pods_stay_together_and_count_as_so_many() -> None:
 @LAWS
 @given(problems())
 def test_the_answer_is_never_dearer_than_first_fit_and_serves_no_fewer(problem: Problem) -> None:
-    answer = cheapest_bins(problem)
+    answer = cheapest_bins(Ground.of(problem))
     assert faults(problem, answer) == []
     ground = Ground.of(problem)
     for share in (1.0, 0.5):
@@ -103,14 +103,14 @@ def test_small_pods_that_only_small_types_serve_cheaply_are_a_group_of_their_own
     large, small = Terrain.of(Ground.of(problem)).groups
     assert (list(large.asked), list(small.asked)) == ([0], [1])
     assert small.value[1] < large.value[0] / 4
-    assert problem.price(cheapest_bins(problem)) <= 16 * 126_000_000
+    assert problem.price(cheapest_bins(Ground.of(problem))) <= 16 * 126_000_000
 
 
 def test_groups_that_are_served_later_fill_what_the_nodes_of_earlier_ones_leave() -> None:
     """Pods of three cores leave 7 GiB of a node with 8, and one memory-bound pod fits in that."""
     own = space()
     problem = Problem(own, (demand(own, 3000, 500, 30), demand(own, 100, 6000, 30)))
-    answer = cheapest_bins(problem)
+    answer = cheapest_bins(Ground.of(problem))
     assert len(answer) == 30
     assert problem.price(answer) == 30 * 170_000_000
 

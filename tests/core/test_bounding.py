@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agent.core.bins import Demand, Problem
 from agent.core.bounding import lower_bound
+from agent.core.growing import Ground
 from agent.core.space import Space
 from agent.core.variants import cheapest_bins
 from tests.build import instance_type
@@ -42,8 +43,8 @@ def test_it_is_not_above_the_optimum_and_steering_is_near_it(sizes: list[tuple[i
     own = space()
     pods = tuple(demand(own, cpu, mib, count, shape=n) for n, (cpu, mib, count) in enumerate(sizes))
     problem, best = Problem(own, pods), optimum(own, pods)
-    price = problem.price(cheapest_bins(problem))
-    assert lower_bound(problem) <= best <= price <= 1.5 * best
+    price = problem.price(cheapest_bins(Ground.of(problem)))
+    assert lower_bound(Ground.of(problem)) <= best <= price <= 1.5 * best
 
 
 @LAWS
@@ -55,13 +56,13 @@ def test_no_plan_costs_less_whatever_columns_and_rules_its_pods_have(problem: Pr
         for n, d in enumerate(problem.demands)
     )
     narrowed = Problem(problem.space, mixed)
-    bins = cheapest_bins(narrowed)
+    bins = cheapest_bins(Ground.of(narrowed))
     placed = dict.fromkeys(range(len(mixed)), 0)
     for found in bins:
         for n, count in found.content:
             placed[n] += count
     served = tuple(Demand(d.shape, d.amounts, placed[n], d.mask, size=d.size) for n, d in enumerate(mixed))
-    assert lower_bound(Problem(narrowed.space, tuple(d for d in served if d.count))) <= narrowed.price(bins)
+    assert lower_bound(Ground.of(Problem(narrowed.space, tuple(d for d in served if d.count)))) <= narrowed.price(bins)
 
 
 def test_pods_that_fill_nodes_exactly_are_bounded_by_what_these_cost() -> None:
@@ -69,17 +70,17 @@ def test_pods_that_fill_nodes_exactly_are_bounded_by_what_these_cost() -> None:
     own = space((instance_type("c6i.xlarge", 4, 8, 0.17),))
     quarter = own.net(0)[1] // 4
     problem = Problem(own, (Demand(0, (1000, quarter, 1, 0), 40, own.every),))
-    assert lower_bound(problem) == 10 * 170_000_000 == problem.price(cheapest_bins(problem))
+    assert lower_bound(Ground.of(problem)) == 10 * 170_000_000 == problem.price(cheapest_bins(Ground.of(problem)))
 
 
 def test_a_pod_alone_costs_the_whole_of_the_cheapest_node_that_holds_it() -> None:
     own = space()
-    assert lower_bound(Problem(own, (demand(own, 2100, 100, 1),))) == 170_000_000
+    assert lower_bound(Ground.of(Problem(own, (demand(own, 2100, 100, 1),)))) == 170_000_000
 
 
 def test_it_is_a_multiple_of_what_divides_every_price() -> None:
     own = space((instance_type("t3.medium", 2, 4, 0.052), instance_type("t3.large", 2, 8, 0.104)))
-    assert lower_bound(Problem(own, (demand(own, 1000, 500, 3),))) == 104_000_000
+    assert lower_bound(Ground.of(Problem(own, (demand(own, 1000, 500, 3),)))) == 104_000_000
 
 
 def test_cheap_small_types_do_not_make_large_pods_look_cheap() -> None:
@@ -87,8 +88,8 @@ def test_cheap_small_types_do_not_make_large_pods_look_cheap() -> None:
     own = space((*SHELF, instance_type("t3.micro", 2, 1, 0.0104)))
     few = Problem(own, (demand(own, 100, 3000, 40),))
     both = Problem(own, (demand(own, 100, 3000, 40), demand(own, 500, 200, 40)))
-    assert lower_bound(few) >= 40 * 3000 * MIB * 126_000_000 // own.net(_largest(own))[1] * 9 // 10
-    assert lower_bound(both) >= lower_bound(few)
+    assert lower_bound(Ground.of(few)) >= 40 * 3000 * MIB * 126_000_000 // own.net(_largest(own))[1] * 9 // 10
+    assert lower_bound(Ground.of(both)) >= lower_bound(Ground.of(few))
 
 
 def _largest(own: Space) -> int:
@@ -99,5 +100,5 @@ def _largest(own: Space) -> int:
 def test_nothing_costs_nothing(count: int) -> None:
     own = space()
     impossible = (demand(own, 1_000_000, 1, count),)
-    assert lower_bound(Problem(own, impossible)) == 0
-    assert lower_bound(Problem(own, ())) == 0
+    assert lower_bound(Ground.of(Problem(own, impossible))) == 0
+    assert lower_bound(Ground.of(Problem(own, ()))) == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.core.catalog import Market, instance_types
 from agent.core.decide import decide
 from agent.model.ec2 import InstanceType, KubeletSettings

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.inputs import PackingInput, PackingResult, Pair
+from agent.core.nodeaffinity import alternatives
 from agent.core.packing import pack
-from agent.core.requirements import alternatives
 from agent.core.taints import untolerated
 from agent.model import names
 from agent.model.actions import Launch

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.nodeaffinity import alternatives
 from agent.core.requirements import (
     ABSENT,
     ANYTHING,
     Requirements,
     ValueSet,
-    alternatives,
     normalized_labels,
     value_set,
 )

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.core.decide import decide
-from agent.core.requirements import alternatives, node_affinity
+from agent.core.nodeaffinity import alternatives, node_affinity
 from agent.model import names
 from agent.model.constraints import Requirement
 from agent.model.kubernetes import Node, Pod, VolumeAttachment

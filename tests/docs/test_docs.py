@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from agent.aws.prices import price_table
+from agent.aws.shipped import price_table
 from agent.cli import root
 from agent.kube import rbac
 from agent.manifests import check_documents, load_documents

@@ -22,8 +22,8 @@ import msgspec
 import structlog
 import yaml
 
-from agent.aws.catalog import shipped_catalog
 from agent.aws.classes import ResolvedClass
+from agent.aws.shipped import shipped_catalog
 from agent.core.catalog import Market as Offers
 from agent.core.catalog import instance_types
 from agent.join.facts import JoinFacts

@@ -1,4 +1,4 @@
-"""Whether a pod of a shape may come into a domain now: kube-scheduler's filters, on counts.
+"""Whether a pod may come into a domain now: kube-scheduler's filters, on counts.
 
 Rules are those of the Kubernetes documentation on topology spread constraints and on affinity between pods, where they
 are silent those of kube-scheduler: a pod counts for required affinity when all terms select it, and the first of a
@@ -8,7 +8,7 @@ group that must be together may come anywhere, if it is selected by its own term
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agent.core.shapes import Shape
+from agent.core.shapes import Rules
 from agent.core.topology.counts import Counts, Domains, Group
 from agent.core.topology.levels import Affinity
 from agent.model import names
@@ -21,9 +21,9 @@ Entry = tuple[Domains, str]
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The tables that matter to pods of one shape at one level, by position of their key in ``keys``."""
+    """The tables that matter to pods of the same rules at one level, by position of their key in ``keys``."""
 
-    shape: Shape
+    rules: Rules
     keys: tuple[str, ...]
     """Labels other than the host name of which these pods need a definite value: the topology keys of their own rules,
     those by which others count them (Karpenter's rule 10.15 counts a pod only once its domain is definite), and those
@@ -41,9 +41,9 @@ class Checks:
     """Spread constraints, their own or others', that count these pods."""
 
     @classmethod
-    def of(cls, shape: Shape, at: int, counts: Counts) -> "Checks":
+    def of(cls, rules: Rules, at: int, counts: Counts) -> "Checks":
         """Look the tables up once; they grow in place."""
-        level, matches = shape.levels[at], sorted(shape.matches)
+        level, matches = rules.levels[at], sorted(rules.matches)
         own = {key for number in matches for key in counts.keys_of.get(number, ())}
         groups = [g for n in matches for key in sorted(counts.keys_of.get(n, ())) for g in counts.by_number[key, n]]
         keys = tuple(sorted((level.keys | own).union(*(group.filter.decisive for group in groups))))
@@ -55,13 +55,13 @@ class Checks:
         empty = [(a.key, counts.pods[a.key, a.number]) for a in level.anti_affinity]
         empty += [(key, counts.guards[key, n]) for n in matches for key in sorted(counts.keys_of.get(n, ()))]
         return cls(
-            shape=shape,
+            rules=rules,
             keys=keys,
             spread=tuple(
                 (
                     position[s.key],
-                    counts.group(s, shape.example),
-                    int(s.number in shape.matches),
+                    counts.group(s, rules.example),
+                    int(s.number in rules.matches),
                     s.written.max_skew,
                     s.written.min_domains or 0,
                 )
@@ -85,7 +85,7 @@ class Checks:
         return frozenset(
             own.number
             for own in self.affinity
-            if own.number in self.shape.matches and not counts.total(own.number, own.keys)
+            if own.number in self.rules.matches and not counts.total(own.number, own.keys)
         )
 
     def leasts(self) -> list[int]:

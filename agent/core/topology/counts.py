@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from agent.core.requirements import Requirements, node_affinity, normalized
+from agent.core.nodeaffinity import node_affinity
+from agent.core.requirements import Requirements, normalized
 from agent.core.rooms import Room
 from agent.core.taints import tolerates
 from agent.core.topology.levels import Spread

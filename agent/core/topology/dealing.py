@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.core.hosts import EMPTY
 from agent.core.placing import Place
+from agent.core.shapes import Rules
 from agent.core.topology.cells import Cell, Deal, rank, without
 from agent.core.topology.checks import Checks, Values, count
 from agent.core.topology.offers import Offer, Offers, may_pass
@@ -27,7 +28,7 @@ class Dealing(Seating):
     _load: dict[Values, int] = field(default_factory=dict)
     _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
     """By topology keys: how many pods were dealt to domains of these."""
-    _by_keys: dict[tuple[str, ...], dict[Values, list[Place]]] = field(default_factory=dict)
+    _by_rules: dict[tuple[Rules, int], dict[Values, list[Place]]] = field(default_factory=dict)
 
     def keep_promises(self) -> None:
         """Give claims the pods that they were bought for."""
@@ -77,10 +78,10 @@ class Dealing(Seating):
         """Every domain with room, or with something to buy, for a pod of the shape."""
         shape, keys = self.shapes[number], self.checks(number, at).keys
         cells: dict[Values, Cell] = {}
-        for values, places in self._grouped(keys).items():
-            free = [p for p in places if shape.requests.fits_in(p.free) and p.room.accepts(shape, shape.levels[at])]
+        for values, places in self._accepting(shape.rules, at, keys).items():
+            free = [place for place in places if shape.requests.fits_in(place.free)]
             if free:
-                cells[values] = Cell(values, free[::-1])
+                cells[values] = Cell(values, free)
         company = () if keys else self._company(number, at)
         if self._may_be_bought(number, at, deals):
             for found in offers.of(shape, at, keys or company):
@@ -106,15 +107,18 @@ class Dealing(Seating):
         """Every domain with room, or with something to buy, for a pod of the shape, whatever its rules about others."""
         return [cell.values for cell in self._open_cells(number, at, offers, ())]
 
-    def _grouped(self, keys: tuple[str, ...]) -> dict[Values, list[Place]]:
-        """Rooms by their domains; one of which a domain is not known yet takes no pods that it matters to."""
-        if keys not in self._by_keys:
+    def _accepting(self, rules: Rules, at: int, keys: tuple[str, ...]) -> dict[Values, list[Place]]:
+        """Rooms that such pods may come to, by their domains, the first last.
+
+        One of which a domain is not known yet takes no pods that it matters to.
+        """
+        if (rules, at) not in self._by_rules:
             found: dict[Values, list[Place]] = {}
             for place in self.places:
-                if all(map(place.room.decides, keys)):
+                if place.room.accepts(rules, rules.levels[at]) and all(map(place.room.decides, keys)):
                     found.setdefault(tuple(map(place.room.value, keys)), []).append(place)
-            self._by_keys[keys] = found
-        return self._by_keys[keys]
+            self._by_rules[rules, at] = {values: places[::-1] for values, places in found.items()}
+        return self._by_rules[rules, at]
 
     def _may_be_bought(self, number: int, at: int, deals: Sequence[Deal]) -> bool:
         """Whether a new node can be what the rules of one node ask: also what must be there comes onto new nodes."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from agent.core.hosts import FREE, HostRule
-from agent.core.requirements import Requirements, alternatives, normalized
+from agent.core.nodeaffinity import alternatives
+from agent.core.requirements import Requirements, normalized
 from agent.core.topology.selectors import Looked, Selectors
 from agent.model import names
 from agent.model.constraints import PodAffinityTerm, PreferredTerm, TopologySpread

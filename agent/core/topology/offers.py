@@ -1,13 +1,13 @@
 """Which domains pods could be bought nodes in: the columns of every pool, cut by the values of topology keys."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 
 from agent.core.buying import Buying
 from agent.core.hosts import EMPTY, FREE, HostRule
 from agent.core.requirements import ABSENT, Requirements, ValueSet
-from agent.core.shapes import Shape
+from agent.core.shapes import Rules, Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
@@ -47,6 +47,7 @@ class Offers:
     _spaces: dict[int, Space] = field(default_factory=dict)
     _open: dict[tuple[int, object], int] = field(default_factory=dict)
     _cells: dict[tuple[int, int, tuple[str, ...]], list[tuple[Values, int, int]]] = field(default_factory=dict)
+    _known: dict[tuple[int, Rules, int, tuple[str, ...]], list[dict[Values, Offer]]] = field(default_factory=dict)
     _beside: dict[tuple[int, HostRule], int] = field(default_factory=dict)
 
     def space(self, number: int) -> Space:
@@ -61,35 +62,42 @@ class Offers:
         return (self._on(number, shape, at, keys) for number in range(len(self.shops)) if number not in self.closed)
 
     def _on(self, number: int, shape: Shape, at: int, keys: tuple[str, ...]) -> dict[Values, Offer]:
-        space, level, rule = self.space(number), shape.levels[at], shape.hosts[at]
-        usable = self._open_to(number, shape, level) & self._beside_daemons(number, rule)
-        holding = space.fits(space.vector(shape.requests)) & usable
+        space = self.space(number)
+        holding = space.fits(space.vector(shape.requests))
         cells: dict[Values, Offer] = {}
-        for turn, asked in enumerate(level.alternatives if holding else ()):
-            found = space.select(asked, usable)
-            if found & holding:
-                # A later alternative counts in domains only that no earlier one leaves anything in.
-                offers = self._cut(number, found, holding, asked, keys)
-                cells = {
-                    values: replace(offer, turn=turn) if turn else offer for values, offer in offers.items()
-                } | cells
-                if not keys:
-                    break
+        for offers in self._of_rules(number, shape.rules, at, keys) if holding else ():
+            # A later alternative counts in domains only that no earlier one leaves anything in.
+            cells = {values: offer for values, offer in offers.items() if offer.mask & holding} | cells
+            if cells and not keys:
+                break
         return cells
 
+    def _of_rules(self, number: int, rules: Rules, at: int, keys: tuple[str, ...]) -> list[dict[Values, Offer]]:
+        """Per alternative of the level: the domains of a shelf, whether or not they hold a pod of some amounts."""
+        key = (number, rules, at, keys)
+        if key not in self._known:
+            level = rules.levels[at]
+            usable = self._open_to(number, rules, level) & self._beside_daemons(number, rules.hosts[at])
+            self._known[key] = [
+                self._cut((number, turn), self.space(number).select(asked, usable), asked, keys)
+                for turn, asked in enumerate(level.alternatives)
+            ]
+        return self._known[key]
+
     def _cut(
-        self, number: int, wide: int, holding: int, asked: Requirements, keys: tuple[str, ...]
+        self, place: tuple[int, int], wide: int, asked: Requirements, keys: tuple[str, ...]
     ) -> dict[Values, Offer]:
+        """By domain: the columns of a shelf that one alternative leaves; ``place`` is the numbers of both."""
+        number, turn = place
         if not keys:
-            return {(): Offer(number, wide, asked, 0)}
+            return {(): Offer(number, wide, asked, 0, turn)}
         found = {}
         for values, mask, price in self._parts(number, wide, keys):
-            if mask & holding:
-                cell = {k: ABSENT if v is None else ValueSet(frozenset({v})) for k, v in zip(keys, values, strict=True)}
-                both = asked & Requirements(cell)
-                # A column does not decide every label: it could have the domain's value, or the one that is asked.
-                if both.conflict is None:
-                    found[values] = Offer(number, mask, both, price)
+            cell = {k: ABSENT if v is None else ValueSet(frozenset({v})) for k, v in zip(keys, values, strict=True)}
+            both = asked & Requirements(cell)
+            # A column does not decide every label: it could have the domain's value, or the one that is asked.
+            if both.conflict is None:
+                found[values] = Offer(number, mask, both, price, turn)
         return found
 
     def _parts(self, number: int, wide: int, keys: tuple[str, ...]) -> list[tuple[Values, int, int]]:
@@ -125,15 +133,15 @@ class Offers:
         ]
         return min(shares, default=float(space.price(mask)))
 
-    def _open_to(self, number: int, shape: Shape, level: Level) -> int:
+    def _open_to(self, number: int, rules: Rules, level: Level) -> int:
         """Columns of pools whose taints the pods tolerate."""
-        key = (number, (shape.example.tolerations, level.minds_soft_taints))
+        key = (number, (rules.example.tolerations, level.minds_soft_taints))
         if key not in self._open:
             space = self.space(number)
             self._open[key] = union(
                 members
                 for own, members in zip(space.templates, space.members, strict=True)
-                if shape.repelled_by(own.pool.taints, soft=level.minds_soft_taints) is None
+                if rules.repelled_by(own.pool.taints, soft=level.minds_soft_taints) is None
             )
         return self._open[key]
 

@@ -23,6 +23,8 @@ class Promises:
     def reserve(self) -> None:
         """Keep every promise that can be kept now, in the order of dealing, and room for all others."""
         seating = self.seating
+        if not any(place.room.promised for place in seating.places):
+            return
         turn = {number: n for n, number in enumerate(seating.in_turn())}
         number_of = {key: number for number, keys in seating.left.items() for key in keys}
         asked = [(key, place) for place in seating.places for key in place.room.promised if key in number_of]
@@ -30,7 +32,7 @@ class Promises:
             shape = seating.shapes[number_of[key]]
             if (
                 key not in self._held
-                and place.room.accepts(shape, shape.required)
+                and place.room.accepts(shape.rules, shape.required)
                 and shape.requests.fits_in(place.free)
             ):
                 self._hold(key, number_of[key], place)

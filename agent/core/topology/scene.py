@@ -36,6 +36,8 @@ class Scene:
     hosts: dict[str, HostState]
     """Per room in which any rule about one node holds: its pods' counts and caps."""
     selectors: Selectors
+    total: Resources
+    """What all pods ask together."""
 
     @classmethod
     def of(cls, asked: PackingInput, pods: Sequence[Pod]) -> "Scene":
@@ -59,17 +61,13 @@ class Scene:
             if room is None:
                 continue
             matches = selectors.matched(pod)
-            rule = _host(pod, own, selectors)
-            hosts[room.name] = hosts[room.name].plus(rule, 1)
+            if matches or own or pod.host_ports:
+                hosts[room.name] = hosts[room.name].plus(_host(pod, own, selectors), 1)
             if matches or own:
                 running.append(Running(room, matches, own, pod.meta.deleted_at is not None))
         rules = tuple(_host(pod, _keeps_out(pod, selectors), selectors) for pod in daemons)
-        return cls(grouped, there, tuple(running), rules, dict(hosts), selectors)
-
-    @property
-    def total(self) -> Resources:
-        """What all pods ask together."""
-        return sum((shape.requests * shape.count for shape in self.shapes), start=ZERO)
+        total = sum((shape.requests * shape.count for shape in grouped), start=ZERO)
+        return cls(grouped, there, tuple(running), rules, dict(hosts), selectors, total)
 
     def counts(self, everything: Offers) -> Counts:
         """Who is where now.
@@ -78,9 +76,9 @@ class Scene:
         10.1).
         """
         counts = Counts(self.selectors.keys_of, self.selectors.at_host)
-        for shape in self.shapes:
-            for spread in {s for level in shape.levels for s in level.spread if s.key != names.HOSTNAME}:
-                group = counts.group(spread, shape.example)
+        for rules in dict.fromkeys(shape.rules for shape in self.shapes):
+            for spread in {s for level in rules.levels for s in level.spread if s.key != names.HOSTNAME}:
+                group = counts.group(spread, rules.example)
                 group.max_skew = min(group.max_skew, spread.written.max_skew)
         for group in counts.groups.values():
             group.domains.update(dict.fromkeys(sorted(everything.universe(group.key, group.filter)), 0))

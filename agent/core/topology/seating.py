@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.core.placing import Place
-from agent.core.shapes import Shape
+from agent.core.shapes import Rules, Shape
 from agent.core.topology.cells import Deal, Seat
 from agent.core.topology.checks import Checks, Values, count
 from agent.core.topology.counts import Counts
@@ -25,13 +25,15 @@ class Seating:
     """Pods as they were given a place, the last time that they were."""
     returned: bool = False
     """Some were given a place and lost it again."""
-    _checks: dict[tuple[int, int], Checks] = field(default_factory=dict)
+    _checks: dict[tuple[Rules, int], Checks] = field(default_factory=dict)
 
     def checks(self, number: int, at: int) -> Checks:
         """What decides on domains for pods of a shape at a level."""
-        if (number, at) not in self._checks:
-            self._checks[number, at] = Checks.of(self.shapes[number], at, self.counts)
-        return self._checks[number, at]
+        rules = self.shapes[number].rules
+        found = self._checks.get((rules, at))
+        if found is None:
+            found = self._checks[rules, at] = Checks.of(rules, at, self.counts)
+        return found
 
     def taken(self, number: int, several: int) -> list[PodKey]:
         """The first pods of a shape, which wait no longer."""
@@ -68,7 +70,14 @@ class Seating:
         for number, keys in self.left.items():
             for own in self.shapes[number].levels[0].affinity[:1]:
                 groups[own.number] = groups.get(own.number, 0) + len(keys)
-        return sorted((n for n, keys in self.left.items() if keys), key=lambda n: (*self._turn(n, groups), n))
+        turns: dict[Rules, tuple[int, int, int]] = {}
+        found = []
+        for number in (n for n, keys in self.left.items() if keys):
+            rules = self.shapes[number].rules
+            if rules not in turns:
+                turns[rules] = self._turn(number, groups)
+            found.append((turns[rules], number))
+        return [number for _, number in sorted(found)]
 
     def _turn(self, number: int, groups: dict[int, int]) -> tuple[int, int, int]:
         shape = self.shapes[number]

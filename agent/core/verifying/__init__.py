@@ -15,6 +15,7 @@ def verify(asked: PackingInput, result: PackingResult) -> None:
     Raises:
         PlanInvalid: naming the pod, launch or limit.
     """
-    check_nodes(asked, result)
-    check_neighbours(asked, result)
+    pods = {pod.key: pod for pod in asked.pods}
+    check_nodes(asked, result, pods)
+    check_neighbours(asked, result, pods)
     check_spending(asked, result)

@@ -6,18 +6,20 @@ the plan are there. Sources: kubernetes.io/docs/concepts/scheduling-eviction/top
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from agent.core.inputs import PackingInput, PackingResult
-from agent.core.requirements import Requirements, node_affinity, normalized
+from agent.core.nodeaffinity import node_affinity
+from agent.core.requirements import Requirements, normalized
 from agent.core.verifying.faults import PlanInvalid
 from agent.core.verifying.selected import Everyone, Set, is_selected
 from agent.core.verifying.sites import Site, sites
 from agent.model import names
 from agent.model.constraints import PodAffinityTerm
 from agent.model.kubernetes import Pod, Toleration
+from agent.model.names import PodKey
 from agent.model.plan import Placement
 
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
@@ -67,14 +69,13 @@ class _Bound(NamedTuple):
     kept_out: tuple[_Table, ...]
 
 
-def check_neighbours(asked: PackingInput, result: PackingResult) -> None:
+def check_neighbours(asked: PackingInput, result: PackingResult, pods: Mapping[PodKey, Pod]) -> None:
     """Bind every placed pod in order.
 
     Raises:
         PlanInvalid: naming the pod and the rule.
     """
-    by_key = {p.key: p for p in asked.pods}
-    placed = [by_key[p.pod] for p in result.placements]
+    placed = [pods[p.pod] for p in result.placements]
     there = [p for p in asked.bound if p.node_name is not None and not p.is_finished]
     if not any(map(_has_rules, there)) and not any(map(_has_rules, placed)):
         return
@@ -104,23 +105,21 @@ class _Binding:
         self._tables: dict[object, _Table] = {}
         self._guards: dict[tuple[str, Set], _Table] = {}
         self._rules: dict[object, _Rules] = {}
-        self._counted: dict[object, tuple[tuple[_Table, ...], tuple[_Table, ...]]] = {}
+        self._labelled: dict[object, int] = {}
+        self._counted: dict[int, tuple[tuple[_Table, ...], tuple[_Table, ...]]] = {}
         self._passed: dict[object, frozenset[str]] = {}
         self._ports: defaultdict[tuple[str, str, int], set[str]] = defaultdict(set)
         # All tables are there before it is asked which of them count a pod.
-        rules = [self._of(pod) for pod in pods]
-        self.bound = [_Bound(pod, own, *self._counted_in(pod)) for pod, own in zip(pods, rules, strict=True)]
+        found = [(pod, labels := self._number(pod), self._of(pod, labels)) for pod in pods]
+        self.bound = [_Bound(pod, rules, *self._counted_in(pod, labels)) for pod, labels, rules in found]
 
     def bind(self, bound: _Bound, site: Site) -> None:
         """Let a pod come, if every rule allows it at this moment."""
         pod, rules, _, kept_out = bound
         for spread in rules.spread:
             _check_spread(pod, site, spread)
-        total = any(any(table.counts.values()) for table in rules.near) or not rules.itself
-        for table in rules.near:
-            value = site.value(table.key)
-            if value is None or (total and not table.counts[value]):
-                raise PlanInvalid(f"pod {pod.key} on {site.name}: no pod that it has affinity to is in its {table.key}")
+        if rules.near:
+            _check_near(pod, site, rules)
         for table in (*rules.apart, *kept_out):
             if table.counts.get(site.value(table.key) or ""):
                 raise PlanInvalid(f"pod {pod.key} on {site.name}: anti-affinity forbids it in this {table.key}")
@@ -137,7 +136,8 @@ class _Binding:
             if value is not None and counts:
                 table.counts[value] += 1
         for table in bound.rules.guarded:
-            table.counts[site.value(table.key) or ""] += site.value(table.key) is not None
+            value = site.value(table.key)
+            table.counts[value or ""] += value is not None
         for port in pod.host_ports:
             self._ports[site.name, port.protocol, port.port].add(port.address)
 
@@ -148,13 +148,19 @@ class _Binding:
             if clash:
                 raise PlanInvalid(f"pod {pod.key} on {site.name}: host port {port.port} is taken")
 
-    def _of(self, pod: Pod) -> _Rules:
+    def _number(self, pod: Pod) -> int:
+        """Equal for pods of the same namespace and labels."""
+        return self._labelled.setdefault((pod.meta.namespace, *pod.meta.labels.items()), len(self._labelled))
+
+    def _of(self, pod: Pod, labels: int) -> _Rules:
         if not (pod.affinity or pod.anti_affinity or pod.spread):
             return _NONE
-        kind = (pod.meta.namespace, pod.affinity, pod.anti_affinity, pod.spread, _labels(pod), _nodes(pod))
-        if kind not in self._rules:
-            self._rules[kind] = self._made(pod)
-        return self._rules[kind]
+        nodes = _nodes(pod) if pod.spread else None
+        kind = (labels, pod.affinity, pod.anti_affinity, pod.spread, nodes)
+        found = self._rules.get(kind)
+        if found is None:
+            found = self._rules[kind] = self._made(pod)
+        return found
 
     def _made(self, pod: Pod) -> _Rules:
         own = pod.meta.namespace
@@ -200,18 +206,14 @@ class _Binding:
             self._passed[key] = frozenset(found)
         return self._passed[key]
 
-    def _counted_in(self, pod: Pod) -> tuple[tuple[_Table, ...], tuple[_Table, ...]]:
+    def _counted_in(self, pod: Pod, labels: int) -> tuple[tuple[_Table, ...], tuple[_Table, ...]]:
         """The tables that the pod is counted in, and those that say where it is kept out."""
-        key = (pod.meta.namespace, _labels(pod))
-        if key not in self._counted:
+        found = self._counted.get(labels)
+        if found is None:
             own = tuple(table for table in self._tables.values() if is_selected(pod, table.selected))
             guards = tuple(table for table in self._guards.values() if is_selected(pod, table.selected))
-            self._counted[key] = own, guards
-        return self._counted[key]
-
-
-def _labels(pod: Pod) -> object:
-    return tuple(pod.meta.labels.items())
+            found = self._counted[labels] = own, guards
+        return found
 
 
 def _nodes(pod: Pod) -> object:
@@ -234,6 +236,14 @@ def _passes(
     if tolerations is not None and not site.is_tolerated(tolerations):
         return False
     return nodes is None or any(map(site.may_be, nodes))
+
+
+def _check_near(pod: Pod, site: Site, rules: _Rules) -> None:
+    total = not rules.itself or any(any(table.counts.values()) for table in rules.near)
+    for table in rules.near:
+        value = site.value(table.key)
+        if value is None or (total and not table.counts[value]):
+            raise PlanInvalid(f"pod {pod.key} on {site.name}: no pod that it has affinity to is in its {table.key}")
 
 
 def _check_spread(pod: Pod, site: Site, spread: _Spread) -> None:

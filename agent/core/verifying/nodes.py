@@ -1,12 +1,15 @@
 """Whether every pod is answered once, fits where it is sent, and may run there by itself."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import sub
 from typing import NamedTuple
 
 from agent.core.catalog import is_allowed, is_exhausted
 from agent.core.inputs import PackingInput, PackingResult, Pair
-from agent.core.requirements import ABSENT, Requirements, ValueSet, alternatives, normalized_labels, type_labels
+from agent.core.nodeaffinity import alternatives
+from agent.core.requirements import ABSENT, Requirements, ValueSet, normalized_labels, type_labels
 from agent.core.taints import lasting, untolerated
 from agent.core.templates import daemon_pods
 from agent.core.verifying.faults import PlanInvalid
@@ -14,7 +17,7 @@ from agent.model import names
 from agent.model.actions import Launch
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import Pod
-from agent.model.names import PodKey
+from agent.model.names import InstanceTypeName, PodKey
 from agent.model.plan import Placement
 from agent.model.resources import ZERO, Resources
 
@@ -22,13 +25,12 @@ _LATER = {names.REGISTERED: "true", names.INITIALIZED: "true", names.HOSTNAME: "
 """Labels that a node gets once it is there; its host name is one that no pod can name."""
 
 
-def check_nodes(asked: PackingInput, result: PackingResult) -> None:
+def check_nodes(asked: PackingInput, result: PackingResult, pods: Mapping[PodKey, Pod]) -> None:
     """Check the pods of each node, room that is there and launches alike.
 
     Raises:
         PlanInvalid: naming the pod or launch.
     """
-    pods = {p.key: p for p in asked.pods}
     _each_once(pods, result)
     launches = _Launches(asked)
     for launch in result.launches:
@@ -36,7 +38,7 @@ def check_nodes(asked: PackingInput, result: PackingResult) -> None:
     _rooms_hold(asked, result.placements, pods)
 
 
-def _each_once(pods: dict[PodKey, Pod], result: PackingResult) -> None:
+def _each_once(pods: Mapping[PodKey, Pod], result: PackingResult) -> None:
     answered = [p.pod for p in result.placements] + [r.pod for r in result.refusals] + list(result.waiting)
     if sorted(answered) != sorted(pods):
         raise PlanInvalid("a pod is answered twice, not at all, or was never asked about")
@@ -67,6 +69,7 @@ class _Launches:
         self._errors = tuple(e for e in asked.capacity_errors if e.until > asked.now)
         self._daemons = daemon_pods(asked)
         self._alike: dict[object, _Alike] = {}
+        self._rooms: dict[object, dict[str, tuple[InstanceType, Resources]]] = {}
         self._priced: set[object] = set()
 
     def check(self, launch: Launch, pods: Sequence[Pod]) -> None:
@@ -89,28 +92,38 @@ class _Launches:
 
     def _of(self, launch: Launch) -> _Alike:
         draft = launch.draft
-        key = (draft.node_class, draft.requirements, tuple(draft.labels.items()), draft.taints, launch.instance_types)
+        # Launches that are alike were written with the very same values; equal ones that are not cost only time.
+        key = (draft.node_class, id(draft.requirements), id(draft.labels), id(draft.taints), id(launch.instance_types))
         if key in self._alike:
             return self._alike[key]
         bought = Requirements.of(draft.requirements)
         given = bought & Requirements.from_labels(draft.labels | _LATER)
-        daemons = [d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None]
-        types, rooms = [], []
+        # Which of its types a launch becomes is no requirement of any: all else decides what each of them offers.
+        rest = tuple(r for r in draft.requirements if r.key != names.INSTANCE_TYPE)
+        known = self._rooms.setdefault((draft.node_class, rest, tuple(draft.labels.items()), draft.taints), {})
         for name in launch.instance_types:
-            kind = self._types.get((draft.node_class, name))
-            if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
-                raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
-            load = sum((_requests(d) for d in daemons if _may_run(kind, given, d)), start=ZERO)
-            types.append(kind)
-            rooms.append(kind.allocatable - load)
-        found = _Alike(bought, given, tuple(types), _least(rooms), set())
+            if name not in known:
+                known[name] = self._offered(launch, name, bought, given)
+        rooms = [known[name] for name in launch.instance_types]
+        found = _Alike(bought, given, tuple(kind for kind, _ in rooms), _least([room for _, room in rooms]), set())
         self._alike[key] = found
         return found
+
+    def _offered(
+        self, launch: Launch, name: str, bought: Requirements, given: Requirements
+    ) -> tuple[InstanceType, Resources]:
+        """A type of a launch, and what it has for pods beside DaemonSets."""
+        draft = launch.draft
+        kind = self._types.get((draft.node_class, InstanceTypeName(name)))
+        if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
+            raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
+        daemons = (d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None)
+        return kind, reduce(sub, (_requests(d) for d in daemons if _may_run(kind, given, d)), kind.allocatable)
 
     def _is_priced(self, launch: Launch, bought: Requirements) -> None:
         """The expected offering is there, allowed, not refused lately, and costs what is said."""
         expected = (launch.zone, launch.capacity_type, launch.price_nano_usd)
-        seen = (launch.draft.node_class, launch.draft.requirements, launch.instance_type, expected)
+        seen = (launch.draft.node_class, id(launch.draft.requirements), launch.instance_type, expected)
         if seen in self._priced:
             return
         self._priced.add(seen)
@@ -134,8 +147,14 @@ def _requests(pod: Pod) -> Resources:
 
 def _least(rooms: Sequence[Resources]) -> Resources:
     """The least of each resource; what one of them lacks counts as none."""
-    named = {name for room in rooms for name, _ in room.items()}
-    return Resources.of({name: min(room.amount(name) for room in rooms) for name in named})
+    named = sorted({name for room in rooms for name, _ in room.extended})
+    return Resources(
+        min((room.cpu_milli for room in rooms), default=0),
+        min((room.memory_bytes for room in rooms), default=0),
+        min((room.pods for room in rooms), default=0),
+        min((room.ephemeral_storage_bytes for room in rooms), default=0),
+        tuple((name, min(room.amount(name) for room in rooms)) for name in named),
+    )
 
 
 def _may_run(kind: InstanceType, given: Requirements, pod: Pod) -> bool:
@@ -157,7 +176,7 @@ def _may_run(kind: InstanceType, given: Requirements, pod: Pod) -> bool:
     return any(all(fits(node.get(k, ABSENT), v) for k, v in a) for a in alternatives(pod))
 
 
-def _rooms_hold(asked: PackingInput, placements: Iterable[Placement], pods: dict[PodKey, Pod]) -> None:
+def _rooms_hold(asked: PackingInput, placements: Iterable[Placement], pods: Mapping[PodKey, Pod]) -> None:
     """Pods that are sent to a node or claim fit beside those that are there, and may run there."""
     sent: defaultdict[tuple[bool, str], list[Pod]] = defaultdict(list)
     for placement in placements:

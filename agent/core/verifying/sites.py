@@ -1,7 +1,7 @@
 """Nodes as pods find them once the plan is carried out: those that are there, and those that it launches."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agent.core.inputs import PackingInput, PackingResult, Pair
@@ -28,11 +28,14 @@ class Site:
     types: tuple[InstanceType, ...] = ()
     """Of a node that is not there yet: what it may become."""
     required: Requirements = _FREE
-    _values: dict[str, ValueSet] = field(default_factory=dict)
+    opened: dict[str, ValueSet] = field(default_factory=dict)
+    """What was worked out of labels that are open; sites of launches that are alike share it."""
 
     def value(self, key: str) -> str | None:
         """The label's value; None when it has none, or it is not certain."""
-        found = self.known.get(key) if key != names.HOSTNAME else self.name
+        if key == names.HOSTNAME:
+            return self.name
+        found = self.known.get(key)
         return self._open(key).single if found is None and self.types else found
 
     def lacks(self, key: str) -> bool:
@@ -54,15 +57,15 @@ class Site:
 
     def _open(self, key: str) -> ValueSet:
         """What the label of a node to come can be."""
-        if key not in self._values:
+        if key not in self.opened:
             sets = [_of_type(kind, key) for kind in self.types]
             wide = any(s.complement for s in sets)
             every = ValueSet(frozenset(m for s in sets for m in s.members), absent=any(s.absent for s in sets))
             # What neither a type mentions nor the claim asks for is missing on the node.
             silent = every.absent and not every.members
             own = self.required.by_key.get(key, ABSENT if silent else ANYTHING)
-            self._values[key] = own if wide or silent else every & own
-        return self._values[key]
+            self.opened[key] = own if wide or silent else every & own
+        return self.opened[key]
 
 
 def _of_type(kind: InstanceType, key: str) -> ValueSet:
@@ -85,14 +88,18 @@ def sites(asked: PackingInput, result: PackingResult) -> dict[str, Site]:
         if not own & asked.without:
             site = _of_pair(pair, asked)
             found[site.name] = site
+    alike: dict[object, Site] = {}
     for launch in result.launches:
-        draft = launch.draft
-        required = Requirements.of(draft.requirements)
-        single = {key: value for key, values in required if (value := values.single) is not None}
-        known = normalized_labels(draft.labels) | single
-        kinds = tuple(types[draft.node_class, name] for name in launch.instance_types)
-        name = f"launch {launch.id}"
-        found[name] = Site(name, known, draft.taints, types=kinds, required=required)
+        draft, name = launch.draft, f"launch {launch.id}"
+        # Launches that are alike were written with the very same values; equal ones that are not cost only time.
+        key = (draft.node_class, id(draft.requirements), id(draft.labels), id(draft.taints), id(launch.instance_types))
+        if key not in alike:
+            required = Requirements.of(draft.requirements)
+            single = {key: value for key, values in required if (value := values.single) is not None}
+            known = normalized_labels(draft.labels) | single
+            kinds = tuple(types[draft.node_class, name] for name in launch.instance_types)
+            alike[key] = Site("", known, draft.taints, types=kinds, required=required)
+        found[name] = replace(alike[key], name=name)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from agent.core.requirements import alternatives
+from agent.core.nodeaffinity import alternatives
 from agent.core.taints import DAEMON_TOLERATIONS, tolerates
 from agent.kube import paths, wire
 from agent.kube.times import rfc3339

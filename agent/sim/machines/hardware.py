@@ -4,7 +4,7 @@ import functools
 from datetime import datetime
 from typing import Final
 
-from agent.aws.catalog import shipped_catalog
+from agent.aws.shipped import shipped_catalog
 from agent.kube.times import rfc3339
 from agent.kube.wire import quantities, taints
 from agent.model import names
