@@ -157,6 +157,8 @@ _ADVICE: Final[dict[str, str]] = {
     "InvalidAMIID.NotFound": "the image was deregistered, is not shared with the account, or belongs to another region",
     "InvalidBlockDeviceMapping": "compare blockDeviceMappings with the device names and sizes of the image",
     "MaxTemplateLimitExceeded": "delete launch templates that nobody uses",
+    # EC2 says it of what no policy can allow.
+    "OperationNotPermitted": "the instance is protected; take termination protection (disableApiTermination) off it",
     "IdempotentParameterMismatch": "the next attempt uses a new token",
     "IdempotentInstanceTerminated": "the next attempt uses a new token",
 }

@@ -99,6 +99,15 @@ def test_a_denial_names_the_action_that_is_missing_and_hides_the_encoded_blob() 
     )
 
 
+def test_protection_against_termination_is_not_taken_for_a_missing_right() -> None:
+    message = "The instance 'i-1' may not be terminated. Modify its 'disableApiTermination' instance attribute."
+    error = from_code("OperationNotPermitted", message, "ec2:TerminateInstances", 400)
+    assert isinstance(error, errors.Denied)
+    assert "may not be terminated" in str(error)
+    assert "take termination protection" in str(error)
+    assert "policy" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("raised", "kind", "hint"),
     [

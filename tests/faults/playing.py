@@ -76,8 +76,3 @@ def nodes(world: World) -> list[Json]:
 def running(world: World, app: str = "") -> int:
     pods = [p for p in world.cluster.items(PODS) if not app or p["metadata"]["labels"]["app"] == app]
     return sum("nodeName" in p["spec"] and "deletionTimestamp" not in p["metadata"] for p in pods)
-
-
-def reasons(world: World) -> set[str]:
-    """Reasons of the Events that were told."""
-    return {str(e["reason"]) for e in world.cluster.events}

@@ -14,10 +14,12 @@ from tests.virtual.line import Call, Mishap
 from tests.virtual.world import POOL
 
 NEEDS_XLARGE = {"cpu": "3"}
+ROOMY = {"cpu": 200, "memory": "800Gi"}
 
 
 def test_of_ten_launches_the_seven_that_ec2_has_are_kept_and_the_rest_planned_anew() -> None:
     with cluster() as world:
+        world.pool(limits=ROOMY)
         world.cloud.capacity["t3.xlarge", "*", "*"] = 3
         world.land.deploy("scan", 5, **NEEDS_XLARGE)
         world.run(HOUR)
@@ -88,7 +90,7 @@ def test_a_storm_of_throttled_calls_loses_no_launch() -> None:
 
     wire = Wire()
     with cluster(wire, launchesPerMinute=100, maxNodes=100) as world:
-        world.pool(limits={"cpu": 200, "memory": "800Gi"})
+        world.pool(limits=ROOMY)
         wire.fault = throttled
         world.land.deploy("scan", 40, **NEEDS_XLARGE)
         world.run(2 * HOUR)
@@ -170,9 +172,11 @@ def test_a_taint_that_appears_on_every_new_node_buys_few_nodes_and_no_crowd() ->
         world.land.joining = lambda _: Joining(startup_taints=extra)
         world.land.deploy("scan", 1)
         world.run(300)
-        assert launched(world) <= 2
+        assert launched(world) == 2
         world.run(HOUR)
-        assert len(ours(world)) <= 4
+        assert len(ours(world)) <= 2
+        # Empty, they are given back after ten minutes, and tried again.
+        assert launched(world) <= 14
 
 
 def test_pods_that_the_scheduler_puts_elsewhere_leave_a_node_that_is_given_back() -> None:
@@ -193,6 +197,7 @@ def test_pods_that_the_scheduler_puts_elsewhere_leave_a_node_that_is_given_back(
 
 def test_pods_that_nothing_serves_delay_nobody() -> None:
     with cluster() as world:
+        world.pool(limits=ROOMY)
         world.land.deploy("impossible", 50, cpu="64")
         world.run(30)
         world.land.deploy("scan", 20, cpu="900m")
