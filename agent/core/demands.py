@@ -13,7 +13,8 @@ from agent.core.space import Space, Vector
 from agent.core.topology.cells import Deal
 from agent.model.names import PodKey
 
-_Alike = tuple[Vector, int, Requirements, HostRule, int]
+_Alike = tuple[Vector, int, int, int]
+"""Amounts, columns, the number of what is required and of the rules of a node, and pods in a unit."""
 
 
 @dataclass(slots=True)
@@ -32,17 +33,21 @@ class Demands:
     def of(cls, space: Space, shapes: Sequence[Shape], deals: Iterable[Deal]) -> "Demands":
         """In the order of the shapes, the largest first, and of domains."""
         alike: dict[_Alike, list[Deal]] = {}
-        undecided: dict[Requirements, Requirements] = {}
+        equal: dict[tuple[Requirements, HostRule], int] = {}
+        # Most deals share these values, and to compare them by identity first is cheaper.
+        same: dict[tuple[int, int], int] = {}
         for deal in sorted(deals, key=lambda d: (d.shape, d.level, tuple(v or "" for v in d.values))):
-            requests, asked = shapes[deal.shape].requests, deal.offer.asked
+            requests, rules = shapes[deal.shape].requests, (deal.offer.asked, deal.host)
             amounts = space.vector(requests if deal.size == 1 else requests * deal.size)
-            if asked not in undecided:
-                undecided[asked] = space.undecided(asked)
-            alike.setdefault((amounts, deal.offer.mask, asked, deal.host, deal.size), []).append(deal)
+            identity = (id(rules[0]), id(rules[1]))
+            if identity not in same:
+                same[identity] = equal.setdefault(rules, len(equal))
+            alike.setdefault((amounts, deal.offer.mask, same[identity], deal.size), []).append(deal)
+        kinds = [(asked, space.undecided(asked), host) for asked, host in equal]
         demands = []
-        for number, ((amounts, mask, asked, host, size), own) in enumerate(alike.items()):
+        for number, ((amounts, mask, kind, size), own) in enumerate(alike.items()):
             units = sum(len(deal.keys) for deal in own) // size
-            demands.append(Demand(number, amounts, units, mask, asked, undecided[asked], host, size))
+            demands.append(Demand(number, amounts, units, mask, *kinds[kind], size))
         ends = tuple(tuple(accumulate(len(deal.keys) for deal in own)) for own in alike.values())
         return cls(tuple(demands), tuple(map(tuple, alike.values())), ends, [0] * len(demands))
 

@@ -46,9 +46,12 @@ class Terrain:
             for d, mask in zip(demands, ground.single, strict=True)
         )
         fields = slotted(ground)
-        kinds = sorted({_kind(d) for d in demands}, key=lambda k: (k[0] == FREE, not k[1].by_key, _text(k)))
+        # Most demands share these values, and to compare them by identity first is cheaper.
+        same = {_identity(d): _kind(d) for d in demands}
+        kinds = sorted(set(same.values()), key=lambda k: (k[0] == FREE, not k[1].by_key, _text(k)))
         numbers = {kind: i for i, kind in enumerate(kinds)}
-        kind_of = tuple(numbers[_kind(d)] for d in demands)
+        number_of = {identity: numbers[kind] for identity, kind in same.items()}
+        kind_of = tuple(number_of[_identity(d)] for d in demands)
         found = groups(ground, single)
         value_of = {n: value for group in found for n, value in group.value.items()}
         return cls(ground, single, fields, kind_of, found, value_of)
@@ -81,6 +84,10 @@ class Terrain:
             ]
             self._listed[key] = entries(self.fields, asked)
         return self._listed[key]
+
+
+def _identity(demand: Demand) -> tuple[int, int, int]:
+    return id(demand.host), id(demand.custom), demand.size
 
 
 def _kind(demand: Demand) -> Kind:

@@ -8,7 +8,7 @@ bound. Then every (shape, domain) is a plain demand for packing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.hosts import EMPTY
+from agent.core.hosts import EMPTY, FREE
 from agent.core.placing import Place
 from agent.core.shapes import Rules
 from agent.core.topology.cells import Cell, Deal, rank, without
@@ -28,6 +28,7 @@ class Dealing(Seating):
     _load: dict[Values, int] = field(default_factory=dict)
     _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
     """By topology keys: how many pods were dealt to domains of these."""
+    _plain: dict[tuple[Rules, int], bool] = field(default_factory=dict)
     _by_rules: dict[tuple[Rules, int], dict[Values, list[Place]]] = field(default_factory=dict)
 
     def keep_promises(self) -> None:
@@ -54,6 +55,9 @@ class Dealing(Seating):
     def _level(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
         """Give pods of a shape to all that a level allows."""
         checks = self.checks(number, at)
+        if self._is_plain(number, at):
+            self._deal_plainly(number, at, offers, deals)
+            return
         cells = self._open_cells(number, at, offers, deals)
         begun = checks.begins(self.counts) if cells else frozenset[int]()
         if begun:
@@ -73,6 +77,21 @@ class Dealing(Seating):
             elif cell.offer is not None:
                 self._add(self._opened(number, at, (cell, cell.offer, offers), deals), several)
             begun = begun and checks.begins(self.counts)
+
+    def _is_plain(self, number: int, at: int) -> bool:
+        """Whether no rule is about such pods and no room accepts them: all go where nodes can be bought."""
+        rules = self.shapes[number].rules
+        if (rules, at) not in self._plain:
+            checks = self.checks(number, at)
+            free = rules.hosts[at] is FREE and checks.indifferent and not (checks.keys or checks.affinity)
+            self._plain[rules, at] = free and not self._accepting(rules, at, ())
+        return self._plain[rules, at]
+
+    def _deal_plainly(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
+        found = (cells[()] for cells in offers.of(self.shapes[number], at, ()) if cells)
+        offer = next((o for o in found if (number, at, o.shelf) not in self.shut), None)
+        if offer is not None:
+            self._add(self._opened(number, at, (Cell((), []), offer, offers), deals), len(self.left[number]))
 
     def _open_cells(self, number: int, at: int, offers: Offers, deals: Sequence[Deal]) -> list[Cell]:
         """Every domain with room, or with something to buy, for a pod of the shape."""
