@@ -147,8 +147,9 @@ class Aim:
 
     def _of(self, kind: InstanceType) -> tuple[_Row, ...]:
         if kind.name not in self._rows:
-            offered = kind.offerings if _may_be(self.requirements, kind) else ()
-            image = self._image(kind) if offered else None
+            described = type_labels(kind.requirements)
+            offered = kind.offerings if described.overlaps(self.requirements) else ()
+            image = self._image(described) if offered else None
             self._rows[kind.name] = tuple(
                 (order(kind.name, offering), kind.name, offering, self._override(kind, offering, image))
                 for offering in offered
@@ -160,10 +161,10 @@ class Aim:
         subnet = self.subnets.get(offering.zone)
         return Override(kind.name, offering.zone, subnet.id, image.id) if subnet and image else None
 
-    def _image(self, kind: InstanceType) -> Image | None:
-        """The first image that fits the type and what the claim asks of architecture and system."""
-        described = type_labels(kind.requirements) & self.system
-        return next((image for image in self.images if _fits(image, described)), None)
+    def _image(self, described: Requirements) -> Image | None:
+        """The first image that fits such a type and what the claim asks of architecture and system."""
+        asked = described & self.system
+        return next((image for image in self.images if _fits(image, asked)), None)
 
 
 def is_allowed(requirements: Requirements, offering: Offering) -> bool:
@@ -198,11 +199,6 @@ def _named(requirements: Requirements, types: Sequence[InstanceType]) -> Iterabl
     """The types that requirements name, all of them where they name none."""
     wanted = requirements.get(names.INSTANCE_TYPE)
     return types if wanted.complement else [kind for kind in types if kind.name in wanted.members]
-
-
-def _may_be(requirements: Requirements, kind: InstanceType) -> bool:
-    own = type_labels(kind.requirements).by_key
-    return all(key not in own or values.intersects(own[key]) for key, values in requirements)
 
 
 def _best_subnets(subnets: Iterable[Subnet]) -> dict[Zone, Subnet]:

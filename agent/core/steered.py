@@ -16,6 +16,7 @@ from agent.core.filling import Filling
 from agent.core.firstfit import begun
 from agent.core.grouping import Group
 from agent.core.queues import Queue
+from agent.core.space import Vector
 from agent.core.terrain import Terrain
 from agent.core.weights import Worth, worth
 
@@ -66,6 +67,8 @@ class _State:
     """Of each of these lists: which queue a demand is in."""
     courses: dict[int, "_Course"] = field(default_factory=dict)
     """Per group."""
+    offers: dict[int, list[tuple[int, int, Vector]]] = field(default_factory=dict)
+    """Per group: columns of the style's sizes, their prices, and what they have."""
 
     def queued(self, group: Group, column: int, *, own: bool) -> tuple[Queue, ...]:
         """The queues without what is used up."""
@@ -193,19 +196,20 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     held = state.courses.get(group.number)
     if held is not None and size > held.size * REFRESHED:
         return held
-    cap = group.rooms[-1][1] * state.style.size
-    whole = [(c, price) for c, price, _ in group.rooms]
-    offers = [(c, price) for c, price in whole if state.style.least <= price <= cap] or whole
-    nets = [group.nets[c] for c, _ in offers]
-    found = worth(total, [(price, net) for (_, price), net in zip(offers, nets, strict=True)])
-    bought = [sum(y * nets[i][d] for i, y in found.bought.items()) for d in range(len(total))]
+    if group.number not in state.offers:
+        cap = group.rooms[-1][1] * state.style.size
+        whole = [(c, price, group.nets[c]) for c, price, _ in group.rooms]
+        state.offers[group.number] = [o for o in whole if state.style.least <= o[1] <= cap] or whole
+    offers = state.offers[group.number]
+    found = worth(total, [(price, net) for _, price, net in offers])
+    bought = [sum(y * offers[i][2][d] for i, y in found.bought.items()) for d in range(len(total))]
     aim = tuple(min(1.0, amount / most) if most else 1.0 for amount, most in zip(total, bought, strict=True))
-    values = [_value(net, found.prices) for net in nets]
-    best = max(value / max(price, 1) for value, (_, price) in zip(values, offers, strict=True))
+    rated = [(c, price, _value(net, found.prices)) for c, price, net in offers]
+    enough = (1 - SLACK) * max(value / (price or 1) for _, price, value in rated)
     good = tuple(
         (c, price, value, found.bought.get(i, 0.0))
-        for i, ((c, price), value) in enumerate(zip(offers, values, strict=True))
-        if value >= (1 - SLACK) * best * price
+        for i, (c, price, value) in enumerate(rated)
+        if value >= enough * price
     )
     sizes = tuple(sorted((value, c) for c, _, value, _ in good))
     dearest = max(price for _, price, _, _ in good)
