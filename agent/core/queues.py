@@ -98,6 +98,8 @@ class Queue:
 
     def live(self, left: Sequence[int]) -> "Queue":
         """A queue of its own of what is left, to be used up."""
+        if not self.entries:
+            return self
         kinds = [entry.kinds_left(left) for entry in self.entries]
         if all(kinds):
             return replace(self, packed=self.packed.copy(), kinds=kinds)
