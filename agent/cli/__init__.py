@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. Every command is a thin file; what it does lives in the layers below."""
 
+import gc
 import importlib
 import sys
 from typing import Final
@@ -28,6 +29,8 @@ MODULES: Final = {
     "demo": "sandbox",
 }
 """Each command and the module that holds it."""
+BRIEF: Final = frozenset({"plan", "explain"})
+"""Commands that read much and end soon: to look for garbage in what they read would be a sixth of their time."""
 
 
 class Commands(click.Group):
@@ -37,11 +40,14 @@ class Commands(click.Group):
         """Names, in the order of the help."""
         return list(MODULES)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name; None when there is none."""
         module = MODULES.get(cmd_name)
         if module is None:
             return None
+        if cmd_name in BRIEF and gc.isenabled():
+            gc.disable()
+            ctx.call_on_close(gc.enable)
         command: click.Command = getattr(importlib.import_module(f"agent.cli.{module}"), cmd_name)
         return command
 
