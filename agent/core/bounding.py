@@ -36,7 +36,8 @@ def lower_bound(ground: Ground) -> int:
     """Nano-dollars per hour that nodes for all demands that fit anywhere cost at least."""
     space = ground.problem.space
     ceiling = _ceiling(ground)
-    found = groups(ground, ground.single, whole=ceiling is None)
+    # Where all may use the same columns, those dearer than one that holds everything are beyond the ceiling anyway.
+    found = groups(ground, ground.single, whole=len(_masks(ground)) > 1)
     if not found:
         return 0
     sides = _sides(ground, found)
@@ -59,14 +60,19 @@ def _rounded(ground: Ground, usable: int, paid: int) -> int:
     return -(-paid // part) * part
 
 
+def _masks(ground: Ground) -> set[int]:
+    """What demands that fit anywhere may use."""
+    return {d.mask for d, mask in zip(ground.problem.demands, ground.single, strict=True) if mask}
+
+
 def _ceiling(ground: Ground) -> int | None:
     """The price of a node that holds all pods, where all may use the same columns.
 
     Nodes that are cheaper together contain none that is dearer, so that no dearer column has to be looked at.
     """
-    demands = [d for d, mask in zip(ground.problem.demands, ground.single, strict=True) if mask]
-    if len({d.mask for d in demands}) != 1:
+    if len(_masks(ground)) != 1:
         return None
+    demands = [d for d, mask in zip(ground.problem.demands, ground.single, strict=True) if mask]
     amounts = zip(*([a * d.count for a in d.amounts] for d in demands), strict=True)
     holding = demands[0].mask & ground.problem.space.fits(tuple(map(sum, amounts)))
     return ground.problem.space.price(holding) if holding else None
