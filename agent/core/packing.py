@@ -6,7 +6,7 @@ answer is verified before it leaves.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.core.bins import Demand, Problem
 from agent.core.bounding import lower_bound
@@ -18,7 +18,7 @@ from agent.core.inputs import PackingInput, PackingResult
 from agent.core.launching import Bought, launches
 from agent.core.refusing import reasons
 from agent.core.settling import unsettled
-from agent.core.shapes import Rules
+from agent.core.shapes import Rules, Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
@@ -32,6 +32,7 @@ from agent.core.verifying import verify
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
+from agent.model.resources import ZERO, Resources
 
 ROUNDS = 8
 """How often pods for which nothing could be bought are dealt anew: on smaller types, from other pools, or with fewer
@@ -74,6 +75,7 @@ def pack(asked: PackingInput) -> PackingResult:
     refused = {pod.key: reason for pod, reason in looked if reason is not None}
     scene = Scene.of(asked, [pod for pod, reason in looked if reason is None])
     shops = _shops(asked, scene)
+    scene = replace(scene, total=_buyable(scene, shops) or scene.total)
     dealing = scene.dealing(Offers(shops, None, scene.total, scene.daemons))
     packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
     dealing.keep_promises()
@@ -140,11 +142,32 @@ def _bounded(packing: _Packing, space: Space, counts: dict[int, int]) -> Iterato
     masks: dict[Rules, int] = {}
     for number, pods in sorted(counts.items()):
         shape = packing.scene.shapes[number]
-        if shape.rules not in masks:
-            pools = zip(space.templates, space.members, strict=True)
-            open_to = union(members for own, members in pools if shape.rules.repelled_by(own.pool.taints) is None)
-            masks[shape.rules] = union(space.select(alternative, open_to) for alternative in shape.alternatives)
-        yield Demand(number, space.vector(shape.requests), pods, masks[shape.rules])
+        yield Demand(number, space.vector(shape.requests), pods, _columns(space, shape, masks))
+
+
+def _columns(space: Space, shape: Shape, masks: dict[Rules, int]) -> int:
+    """Columns that the rules of a shape allow, of whatever size."""
+    if shape.rules not in masks:
+        pools = zip(space.templates, space.members, strict=True)
+        open_to = union(members for own, members in pools if shape.rules.repelled_by(own.pool.taints) is None)
+        masks[shape.rules] = union(space.select(alternative, open_to) for alternative in shape.alternatives)
+    return masks[shape.rules]
+
+
+def _buyable(scene: Scene, shops: Sequence[Shop]) -> Resources | None:
+    """What all pods ask together for which anything could be bought; None: there is no such pod.
+
+    Domains are compared by what this would cost there, and a pod that nothing serves must not change what others get.
+    """
+    found: set[int] = set()
+    for shop in shops:
+        space, masks = shop.all(), dict[Rules, int]()
+        for number, shape in enumerate(scene.shapes):
+            if _columns(space, shape, masks) & space.fits(space.vector(shape.requests)):
+                found.add(number)
+    if len(found) == len(scene.shapes):
+        return scene.total
+    return sum((scene.shapes[n].requests * scene.shapes[n].count for n in sorted(found)), start=ZERO) if found else None
 
 
 def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:

@@ -17,8 +17,8 @@ T = TypeVar("T")
 PLAIN = frozenset({"selectors", "affinity", "taints", "sizes", "daemons", "limits", "nodes", "claims", "weights"})
 TOPOLOGY = frozenset({"spread", "pod-affinity", "anti-affinity", "ports", "domains", "preferences"})
 EVERYTHING = PLAIN | TOPOLOGY | {"volumes"}
-SUPPORTED = PLAIN
-"""What the laws are tried with: PLAIN until plans honour what pods ask of each other, then EVERYTHING."""
+SUPPORTED = EVERYTHING
+"""What the laws are tried with."""
 TEAM, SIZE = "example.com/team", "example.com/size"
 TAINT = {"key": "workload", "value": "ai", "effect": "NoSchedule"}
 UNLOVED = {"key": "old", "effect": "PreferNoSchedule"}

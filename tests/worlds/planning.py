@@ -42,23 +42,24 @@ def case(world: World, settings: Mapping[str, Any] | None = None, what: str = "a
 
 
 def after(found: Case, *, joined: bool = True) -> list[Json]:
-    """The objects once the plan's launches are made: with their nodes and pods, or as claims still on their way."""
+    """The objects once the plan's launches are made: with their nodes and pods, or as claims still on their way.
+
+    Pods that have room on nodes are bound to them in both cases: kube-scheduler waits for nobody.
+    """
     world = Indexed(found.objects, found.catalogue)
     listed = copy.deepcopy(list(found.objects))
     hosts: dict[str, str] = {}
     for launch in found.plan["actions"]:
         if launch["action"] == "launch":
             made = launched(world, launch, joined=joined)
-            hosts[str(launch["id"])] = made[-1]["metadata"]["name"]
+            hosts[str(launch["id"])] = made[-1]["metadata"]["name"] if joined else ""
             listed += made
-    if not joined:
-        return listed
     place = {k: d.get("node") or hosts.get(str(d.get("launch"))) for k, d in found.plan["placements"].items()}
     for number, obj in enumerate(listed):
         if obj["kind"] == "Pod":
             meta = obj["metadata"]
             node = place.get(f"{meta['namespace']}/{meta['name']}")
-            if node is not None:
+            if node:
                 listed[number] = objects.running(obj, node)
     return listed
 
