@@ -122,6 +122,9 @@ class Settings(Written):
     people wait."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """auto: readable on a terminal, JSON otherwise."""
+    observe_record: NonEmpty = "/var/lib/joinery/observed.jsonl"
+    """Where `joinery run --dry-run` keeps what it would have done, for `joinery report`. At most 16 MiB with the file
+    before it."""
     userdata_templates: NonEmpty | None = None
     """Directory of userData templates to use instead of those that are shipped."""
 

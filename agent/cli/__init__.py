@@ -25,6 +25,7 @@ MODULES: Final = {
     "resume": "operate",
     "adopt": "operate",
     "sweep": "operate",
+    "report": "report",
     "sandbox": "sandbox",
     "demo": "sandbox",
 }

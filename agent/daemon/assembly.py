@@ -44,6 +44,7 @@ from agent.kube.lease import LeaseLock
 from agent.kube.times import utc_now
 from agent.model.plan import Cluster, Lesson
 from agent.report.journal import Journal
+from agent.report.observing import Observing, Publisher
 from agent.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -123,7 +124,7 @@ class Daemon:
             batch=BatchWindow(
                 timedelta(seconds=settings.batch_idle_seconds), timedelta(seconds=settings.batch_max_seconds)
             ),
-            publisher=self.journal,
+            publisher=self._publisher(),
             leading=self.leadership.leading,
             upkeep=self.upkeep.actions,
             clock=utc_now,
@@ -132,6 +133,10 @@ class Daemon:
             health=self._dead_thread,
         )
         self._ready = False
+
+    def _publisher(self) -> Publisher:
+        """Who only observes keeps what it would have done."""
+        return Observing(self.journal, Path(self.settings.observe_record)) if self.options.dry_run else self.journal
 
     def _actor(self, ec2: Ec2, templates: Templates) -> Actor:
         hands = Hands(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.report.observing import read
 from agent.sim.daemon import DaemonProcess
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.slow_watch import SlowWatch, settle
@@ -217,7 +218,9 @@ def test_a_pod_with_a_constraint_that_is_not_known_is_refused_by_its_name(stack:
     assert not stack.claims()
 
 
-def test_dry_run_decides_the_same_and_writes_nothing(stack: Stack) -> None:
+def test_dry_run_decides_the_same_and_writes_nothing_but_its_record(stack: Stack, tmp_path: Path) -> None:
+    record = tmp_path / "observed.jsonl"
+    (stack.folder / "agent.yaml").write_text(yaml.safe_dump({**stack.settings, "observeRecord": str(record)}))
     stack.apply(_work("watched", 2))
     daemon = stack.start_daemon("--dry-run")
     stack.wait("a decision", lambda: any(e["action"] == "Launch" for e in daemon.events("would")), 60)
@@ -226,6 +229,9 @@ def test_dry_run_decides_the_same_and_writes_nothing(stack: Stack) -> None:
     assert not stack.ec2.calls("CreateFleet")
     assert not stack.ec2.calls("CreateLaunchTemplate")
     daemon.stop()
+    lines, torn = read(record)
+    assert torn == 0
+    assert sum(len(w.pods) for w in lines[-1].wanted) == 2
 
 
 def test_paused_it_buys_nothing_until_it_is_resumed(stack: Stack) -> None:

@@ -27,8 +27,8 @@ PAGES = pages()
 README = Page(ROOT / "README.md")
 INDEX = Page(ROOT / "docs/README.md")
 SECURITY = Page(ROOT / "docs/security.md")
-NEEDS_ONLY_PYTHON = {"", "plan", "explain", "check", "userdata render", "sandbox", "demo"}
-"""Commands that the tests of this file, and of tests/sim for the last two, run as shown or as described."""
+NEEDS_ONLY_PYTHON = {"", "plan", "explain", "check", "userdata render", "report", "sandbox", "demo"}
+"""Commands that tests of this file, and of tests/report and tests/sim for the last three, run as shown or described."""
 CHECKED_FOR_US = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
 """Rights that EC2 asks for when it carries out CreateFleet and CreateLaunchTemplate; no call of ours has their name."""
 NOT_CALLED = {"ssm:DeleteParameter", "ec2:GetConsoleOutput"}
