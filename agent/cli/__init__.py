@@ -21,6 +21,7 @@ MODULES: Final = {
     "credentials": "install",
     "token": "token",
     "userdata": "userdata",
+    "join": "join",
     "pause": "operate",
     "resume": "operate",
     "adopt": "operate",

@@ -103,7 +103,9 @@ def render(
             f"userData of amiFamily {family} is a script and must begin with #!; anything else (cloud-config, MIME, "
             "Ignition) goes as it is with amiFamily Custom"
         )
-    return _checked(_render(_environment(options.templates), _TEMPLATES[family], _values(spec, facts, script, options)))
+    return _checked(
+        _render(_environment(options.templates), _TEMPLATES[family], _values(spec.kubelet, facts, script, options))
+    )
 
 
 def render_fixed(template: str, options: RenderOptions, packages: tuple[str, ...] = ("kubelet", "kubeadm")) -> str:
@@ -117,6 +119,7 @@ def render_fixed(template: str, options: RenderOptions, packages: tuple[str, ...
     """
     values = {
         "fixed": True,
+        "host": False,
         "machine": MACHINE,
         "node_name": "instance-id",
         "kubelet_flags": "$kubelet_flags",
@@ -129,6 +132,40 @@ def render_fixed(template: str, options: RenderOptions, packages: tuple[str, ...
         "retry_seconds": options.retry_seconds,
     }
     return _render(_environment(options.templates), template, values)
+
+
+class Host(msgspec.Struct, frozen=True):
+    """A machine that is there already, and what it is to be as a node."""
+
+    name: str
+    labels: dict[str, str] = {}
+    taints: tuple[str, ...] = ()
+    """As kubelet's flag has them: ``key=value:effect``."""
+    reset: bool = False
+    """Undo an earlier join first (``kubeadm reset``)."""
+
+
+HOST_WAIT_SECONDS: Final = 240
+"""How long ``kubeadm join`` is repeated on a machine at which somebody is waiting."""
+
+
+def render_host(host: Host, facts: JoinFacts, options: RenderOptions) -> str:
+    """The script that joins a machine over SSH. It finds its token in ``/run/joinery/pushed``, and nothing else secret.
+
+    Raises:
+        TemplateFault: a template uses a name that does not exist.
+    """
+    flags = [f"--node-labels={','.join(f'{k}={v}' for k, v in sorted(host.labels.items()))}"] if host.labels else []
+    flags += [f"--register-with-taints={','.join(host.taints)}"] if host.taints else []
+    values = _values({}, facts, "", options) | {
+        "host": True,
+        "name": host.name,
+        "reset": host.reset,
+        "kubelet_flags": " ".join(flags),
+        "token_wait_seconds": 0,
+        "join_wait_seconds": HOST_WAIT_SECONDS,
+    }
+    return _render(_environment(options.templates), "host.sh.j2", values)
 
 
 def _user_script(text: str, facts: JoinFacts, annotations: Mapping[str, str]) -> str:
@@ -149,16 +186,17 @@ def _user_script(text: str, facts: JoinFacts, annotations: Mapping[str, str]) ->
         raise TemplateFault(f"userData is no Jinja template that can be rendered: {_said(e)}") from e
 
 
-def _values(spec: EC2NodeClassSpec, facts: JoinFacts, script: str, options: RenderOptions) -> dict[str, object]:
-    kubelet = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"} | dict(spec.kubelet)
+def _values(settings: Mapping[str, object], facts: JoinFacts, script: str, options: RenderOptions) -> dict[str, object]:
+    kubelet = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"} | dict(settings)
     return {
         "facts": facts,
         "ca_hash": facts.ca_cert_hashes[0].removeprefix("sha256:"),
         "fixed": False,
+        "host": False,
         "node_name": options.node_name,
         "kubelet_flags": f"--register-with-taints={_TAINT}",
         "kubernetes_packages": ["kubelet", "kubeadm"],
-        "kubelet": kubelet if spec.kubelet else None,
+        "kubelet": kubelet if settings else None,
         "ecr_provider": _ECR,
         "user_script": script.removesuffix("\n"),
         "user_delimiter": f"JOINERY_{hashlib.sha256(script.encode()).hexdigest()[:12]}",

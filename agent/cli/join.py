@@ -1,0 +1,147 @@
+"""`joinery join`: a machine that is there already becomes a fixed node, over SSH."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
+from agent.join.errors import JoinError
+from agent.join.facts import JoinFacts, facts_for
+from agent.join.host import HalfJoined, carry_out, look, single_use_token, standing, wait_ready
+from agent.join.userdata import Host, RenderOptions, render_host
+from agent.kube.api import KubeApi
+from agent.kube.errors import KubeError
+from agent.settings import DEFAULT_PATH, Settings, SettingsError, load
+from agent.ssh.connection import Address, Keys, Machine, connected
+from agent.ssh.errors import SshError
+
+KNOWN_HOSTS = "~/.ssh/known_hosts"
+
+
+class Place(click.ParamType[Address]):
+    """``[USER@]HOST[:PORT]``."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """Take the text apart; anything else is wrong usage."""
+        try:
+            return Address.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What the machine is to be."""
+
+    name: str | None
+    labels: dict[str, str]
+    taints: tuple[str, ...]
+    reset: bool
+
+
+@click.command(name="join")
+@click.argument("host", type=Place(), metavar="[USER@]HOST[:PORT]")
+@click.option("--user", help="Log in as this user.  [default: as ssh does]")
+@click.option("--identity-file", type=click.Path(path_type=Path), help="Private key.  [default: agent, ~/.ssh]")
+@click.option("--bastion", type=Place(), metavar="[USER@]HOST[:PORT]", help="Go by way of this machine.")
+@click.option("--known-hosts", type=click.Path(path_type=Path), default=KNOWN_HOSTS, show_default=True)
+@click.option("--node-name", help="Name of the node.  [default: the machine's host name]")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label of the node. May be repeated.")
+@click.option("--taint", "taints", multiple=True, metavar="KEY=VALUE:EFFECT", help="Taint. May be repeated.")
+@click.option("--reset", is_flag=True, help="Undo an earlier join on the machine first (kubeadm reset).")
+@click.option("--dry-run", is_flag=True, help="Print the script; touch neither the machine nor the cluster.")
+@click.option("--settings", default=DEFAULT_PATH, show_default=True, metavar="FILE", help="The daemon's settings.")
+@kubeconfig_option
+def join(  # noqa: PLR0913 - a command's options
+    *,
+    host: Address,
+    user: str | None,
+    identity_file: Path | None,
+    bastion: Address | None,
+    known_hosts: Path,
+    node_name: str | None,
+    labels: tuple[str, ...],
+    taints: tuple[str, ...],
+    reset: bool,
+    dry_run: bool,
+    settings: str,
+    kubeconfig: str | None,
+) -> None:
+    """Make a machine with Ubuntu or Debian a node. It stays yours: Joinery never drains or ends it.
+
+    Exit codes: 0 it is a Ready node (also when it was before), 1 it is not, 64 wrong usage.
+    """
+    wish = Wish(node_name, _pairs(labels), taints, reset)
+    address = msgspec.structs.replace(host, user=user or host.user)
+    with _sentences():
+        loaded = load(settings)
+        with KubeApi.from_kubeconfig(admin_kubeconfig(kubeconfig)) as api:
+            facts = facts_for(api, loaded)
+            if dry_run:
+                named = wish.name or host.host
+                click.echo(_script(Host(named, wish.labels, taints, reset), facts, loaded), nl=False)
+                return
+            with connected(address, Keys(known_hosts.expanduser(), identity_file), bastion) as machine:
+                _join(machine, api, wish, (facts, loaded))
+
+
+def _join(machine: Machine, api: KubeApi, wish: Wish, about: tuple[JoinFacts, Settings]) -> None:
+    machine.become_root()
+    found = look(machine)
+    name = wish.name or found.hostname
+    if found.control_plane:
+        raise HalfJoined(f"{machine.address} is a control-plane machine; it is left alone")
+    if found.joined and not wish.reset:
+        _joined_before(machine, name, standing(api, name))
+        return
+    script = _script(Host(name, wish.labels, wish.taints, wish.reset), *about)
+    with single_use_token(api, random.SystemRandom(), datetime.now(UTC)) as token:
+        carry_out(machine, script, token, _told)
+    if not wait_ready(api, name):
+        raise JoinError(f"node {name} has joined and is not Ready yet; kubectl describe node {name} says what it lacks")
+    click.echo(f"{machine.address} is node {name}, and Ready")
+
+
+def _joined_before(machine: Machine, name: str, ready: bool | None) -> None:
+    if ready:
+        click.echo(f"{machine.address} is node {name} already, and Ready; nothing was done")
+        return
+    state = "the cluster has no such node" if ready is None else "the node is not Ready"
+    raise HalfJoined(
+        f"{machine.address} was joined before (/etc/kubernetes/kubelet.conf), and {state} ({name}); see why with "
+        f"journalctl -u kubelet on it, or undo that join and join again: --reset"
+    )
+
+
+def _script(host: Host, facts: JoinFacts, settings: Settings) -> str:
+    folder = Path(settings.userdata_templates) if settings.userdata_templates else None
+    return render_host(host, facts, RenderOptions(templates=folder))
+
+
+def _told(line: str) -> None:
+    if line.startswith("joinery: "):
+        click.echo(line.removeprefix("joinery: "))
+
+
+def _pairs(labels: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in labels:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise click.UsageError(f"--label {text}: it is KEY=VALUE")
+        found[key] = value
+    return found
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    try:
+        yield
+    except (JoinError, KubeError, SshError, SettingsError) as error:
+        raise click.ClickException(str(error)) from error

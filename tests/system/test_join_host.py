@@ -1,0 +1,265 @@
+"""`joinery join` over a real sshd: a machine of stand-ins becomes a node, and every failure is one sentence.
+
+The machine's folders are a temporary root and its programs stand-ins, as in tests/join; kubeadm's stand-in makes the
+machine a node of an embedded API server.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from agent.cli import root
+from agent.kube import paths
+from agent.kube.api import KubeApi
+from agent.kube.kinds import items
+from agent.sim.apiserver import ApiServer
+from tests.join.machine import Machine
+from tests.system.sshd import Sshd, new_key
+
+SUDO = """\
+#!{bash}
+# Becomes root of the stand-in's folders: paths below them are moved, in the words and in a script that is run.
+[ "$1" != -n ] || shift
+moved() {{ sed -E "s#(^|[^[:alnum:]_./:~])/(etc|run|var|opt|usr/local)/#\\\\1$ROOT/\\\\2/#g"; }}
+words=()
+for word in "$@"; do words+=("$(printf '%s' "$word" | moved)"); done
+if [ "${{words[0]}}" = bash ]; then
+  moved <"${{words[1]}}" >"$RECORD/script"
+  words[1]=$RECORD/script
+fi
+exec "${{words[@]}}"
+"""
+
+
+class Bench:
+    """A cluster, a machine, and a person who joins the one to the other."""
+
+    def __init__(self, folder: Path, server: ApiServer) -> None:
+        self.machine = Machine(folder / "machine", metadata="http://127.0.0.1:9", ssm="http://127.0.0.1:9")
+        self.bin = self.machine.bin
+        for name in ("sh", "head", "printf", "tee", "true"):
+            (self.bin / name).symlink_to(str(shutil.which(name)))
+        self.program("id", "echo 1000")
+        self.program("hostname", "echo Web-1")
+        (self.bin / "sudo").write_text(SUDO.format(bash=shutil.which("bash")))
+        (self.bin / "sudo").chmod(0o755)
+        self.kubeconfig = server.write_kubeconfig(folder / "admin.conf")
+        self.settings = folder / "agent.yaml"
+        self.settings.write_text(yaml.safe_dump({"clusterName": "team", "region": "ap-northeast-2"}))
+        self.api = KubeApi.from_kubeconfig(str(self.kubeconfig))
+        about = {"PATH": str(self.bin), "BIN": str(self.bin), "RECORD": str(self.machine.record)}
+        self.sshd = Sshd(folder / "sshd", about | {"ROOT": str(self.machine.root)})
+        self._stopped = threading.Event()
+        self._kubelet = threading.Thread(target=self._join, daemon=True)
+        self.status = "True"
+
+    def program(self, name: str, text: str) -> None:
+        path = self.bin / name
+        path.unlink(missing_ok=True)
+        path.write_text(f"#!{shutil.which('bash')}\n{text}\n")
+        path.chmod(0o755)
+
+    def join(self, *more: str, address: str = "", key: Path | None = None) -> Result:
+        words = ["join", address or self.sshd.address, "--identity-file", str(key or self.sshd.user_key)]
+        words += ["--known-hosts", str(self.sshd.known_hosts), "--settings", str(self.settings)]
+        return CliRunner().invoke(root, [*words, "--kubeconfig", str(self.kubeconfig), *more])
+
+    def tokens(self) -> list[str]:
+        listed = items(self.api, paths.secrets("kube-system"))
+        return [s["metadata"]["name"] for s in listed if s.get("type") == "bootstrap.kubernetes.io/token"]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return items(self.api, paths.nodes())
+
+    def calls(self) -> str:
+        path = self.machine.record / "calls"
+        return path.read_text() if path.exists() else ""
+
+    def _join(self) -> None:
+        """What kubelet does once kubeadm has joined."""
+        while not self._stopped.wait(0.05):
+            if (self.machine.root / "etc/kubernetes/kubelet.conf").exists() and not self.nodes():
+                node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "web-1"}}
+                self.api.create(paths.nodes(), node)
+                conditions = [{"type": "Ready", "status": self.status}]
+                self.api.merge_patch(paths.nodes("web-1") + "/status", {"status": {"conditions": conditions}})
+                return
+
+    def __enter__(self) -> Self:
+        self.sshd.__enter__()
+        self._kubelet.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._kubelet.join()
+        self.sshd.__exit__()
+        self.api.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    folder = tmp_path / "api"
+    folder.mkdir()
+    with ApiServer(folder) as server, Bench(tmp_path, server) as found:
+        yield found
+
+
+def test_a_machine_becomes_a_node_with_a_token_that_is_gone_afterwards(bench: Bench) -> None:
+    before = bench.tokens()
+    done = bench.join("--label", "team=blue", "--taint", "domain=web:NoSchedule")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == "phase=identity"
+    assert "phase=joined" in done.output
+    assert done.output.splitlines()[-1] == f"{bench.sshd.address} is node web-1, and Ready"
+    assert bench.tokens() == before
+    drop_in = bench.machine.text("etc/systemd/system/kubelet.service.d/90-joinery.conf")
+    assert "--node-labels=team=blue --register-with-taints=domain=web:NoSchedule" in drop_in
+    assert "provider-id" not in drop_in
+    assert "hostnamectl" not in bench.calls()
+    assert "poweroff" not in bench.calls()
+
+
+def test_no_token_is_left_on_the_machine_or_was_on_a_command_line(bench: Bench) -> None:
+    bench.machine.behave("join", 'cp "$ROOT/run/joinery/pushed" "$RECORD/seen"; stat -c %a "$ROOT/run/joinery/pushed"')
+    done = bench.join()
+    assert done.exit_code == 0, done.output
+    token = (bench.machine.record / "seen").read_text().strip()
+    (bench.machine.record / "seen").unlink()
+    secret = token.partition(".")[2]
+    assert secret not in done.output
+    assert secret not in bench.calls()
+    assert bench.machine.files_with(secret) == []
+    assert secret not in (bench.machine.record / "script").read_text()
+
+
+def test_a_node_that_is_one_already_is_left_alone(bench: Bench) -> None:
+    assert bench.join().exit_code == 0
+    calls = bench.calls()
+    again = bench.join()
+    assert again.exit_code == 0
+    assert again.output == f"{bench.sshd.address} is node web-1 already, and Ready; nothing was done\n"
+    assert bench.calls() == calls
+
+
+def test_a_machine_that_was_joined_halfway_is_told_and_reset_when_that_is_wished(bench: Bench) -> None:
+    (bench.machine.root / "etc/kubernetes").mkdir(parents=True)
+    (bench.machine.root / "etc/kubernetes/kubelet.conf").write_text("of another cluster")
+    bench.api.create(paths.nodes(), {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "other"}})
+    done = bench.join()
+    assert done.exit_code == 1
+    assert "was joined before" in done.output
+    assert "the cluster has no such node (web-1)" in done.output
+    assert "--reset" in done.output
+    assert "kubeadm" not in bench.calls()
+    assert "kubeadm reset --force" in bench.join("--reset", "--dry-run").output
+
+
+def test_a_control_plane_machine_is_left_alone(bench: Bench) -> None:
+    manifests = bench.machine.root / "etc/kubernetes/manifests"
+    manifests.mkdir(parents=True)
+    (manifests / "kube-apiserver.yaml").write_text("")
+    done = bench.join("--reset")
+    assert done.exit_code == 1
+    assert "is a control-plane machine; it is left alone" in done.output
+
+
+def test_a_dry_run_prints_the_script_and_touches_nothing(bench: Bench) -> None:
+    done = bench.join("--dry-run", "--node-name", "web-9", address="nowhere.invalid")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("#!/bin/bash\n")
+    assert "node_name=web-9" in done.stdout
+    assert bench.sshd.processes == []
+    assert bench.calls() == ""
+
+
+def test_a_script_that_fails_names_its_phase_and_leaves_no_token(bench: Bench) -> None:
+    before = bench.tokens()
+    (bench.bin / "apt-get").unlink()
+    done = bench.join()
+    assert done.exit_code == 1
+    last = done.output.splitlines()[-1]
+    assert "phase=failed at=identity" in last
+    assert "this machine has no apt-get" in last
+    assert bench.tokens() == before
+    assert not (bench.machine.root / "run/joinery/pushed").exists()
+
+
+def test_a_connection_that_breaks_in_the_middle_is_said_and_leaves_no_token(bench: Bench) -> None:
+    before = bench.tokens()
+    bench.machine.behave("join", "sleep 20")
+
+    def cut() -> None:
+        while "kubeadm join" not in bench.calls():
+            time.sleep(0.05)
+        bench.sshd.cut()
+
+    cutting = threading.Thread(target=cut)
+    cutting.start()
+    done = bench.join()
+    cutting.join()
+    assert done.exit_code == 1
+    assert "the connection broke" in done.output
+    assert "run the command again" in done.output
+    assert bench.tokens() == before
+
+
+def test_a_host_whose_key_is_not_known_is_not_talked_to(bench: Bench) -> None:
+    bench.sshd.known_hosts.write_text("")
+    done = bench.join()
+    assert done.exit_code == 1
+    assert "its host key is not in" in done.output
+    assert f"ssh-keyscan -p {bench.sshd.port} 127.0.0.1 >>" in done.output
+
+
+def test_a_host_with_another_key_is_not_talked_to(bench: Bench, tmp_path: Path) -> None:
+    bench.sshd.trust(new_key(tmp_path / "old"))
+    done = bench.join()
+    assert done.exit_code == 1
+    assert "somebody else may be answering" in done.output
+    assert f"ssh-keygen -R '[127.0.0.1]:{bench.sshd.port}'" in done.output
+
+
+def test_a_key_that_is_not_accepted_is_named(bench: Bench, tmp_path: Path) -> None:
+    key = new_key(tmp_path / "stranger")
+    done = bench.join(key=key)
+    assert done.exit_code == 1
+    assert f"the key {key} is not accepted" in done.output
+
+
+def test_a_user_who_may_not_become_root_is_told_what_to_allow(bench: Bench) -> None:
+    bench.program("sudo", "echo 'sudo: a password is required' >&2; exit 1")
+    done = bench.join()
+    assert done.exit_code == 1
+    assert "may not use sudo without a password" in done.output
+    assert "/etc/sudoers.d" in done.output
+
+
+def test_an_address_where_nobody_listens_is_one_sentence(bench: Bench) -> None:
+    done = bench.join(address="127.0.0.1:1")
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 1
+    assert "127.0.0.1:1 cannot be reached" in done.output
+
+
+def test_a_machine_behind_another_is_reached_through_it(bench: Bench) -> None:
+    done = bench.join("--bastion", bench.sshd.address)
+    assert done.exit_code == 0, done.output
+    assert len(bench.sshd.processes) == 2
+
+
+def test_a_cluster_that_says_no_makes_no_token_and_touches_no_machine(bench: Bench) -> None:
+    os.truncate(bench.kubeconfig, 0)
+    done = bench.join()
+    assert done.exit_code == 1
+    assert bench.sshd.processes == []
