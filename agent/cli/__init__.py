@@ -22,6 +22,7 @@ MODULES: Final = {
     "token": "token",
     "userdata": "userdata",
     "join": "join",
+    "logs": "logs",
     "pause": "operate",
     "resume": "operate",
     "adopt": "operate",

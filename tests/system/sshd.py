@@ -96,5 +96,6 @@ class Sshd:
             except OSError:
                 return
             with connection, (self.folder / "sshd.log").open("ab") as log:
+                end = connection.fileno()
                 command = [self._program, "-i", "-e", "-f", str(self._config)]
-                self.processes.append(subprocess.Popen(command, stdin=connection, stdout=connection, stderr=log))
+                self.processes.append(subprocess.Popen(command, stdin=end, stdout=end, stderr=log))

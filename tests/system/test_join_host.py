@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -263,3 +265,27 @@ def test_a_cluster_that_says_no_makes_no_token_and_touches_no_machine(bench: Ben
     done = bench.join()
     assert done.exit_code == 1
     assert bench.sshd.processes == []
+
+
+def test_logs_are_fetched_from_the_machine_without_its_tokens(bench: Bench) -> None:
+    bench.machine.behave("join", "exit 1")
+    log = bench.machine.root / "var/log/joinery"
+    log.mkdir(parents=True)
+    text = (
+        "joinery: phase=join\n--token abcdef.0123456789abcdef\njoinery: phase=failed at=join status=1 reason=no luck\n"
+    )
+    (log / "bootstrap.log").write_text(text)
+    bench.program("journalctl", "echo 'kubelet: it has no configuration'")
+    words = ["logs", "web-1", "--ssh", bench.sshd.address, "--identity-file", str(bench.sshd.user_key)]
+    done = CliRunner().invoke(root, [*words, "--known-hosts", str(bench.sshd.known_hosts)])
+    assert done.exit_code == 0, done.output
+    assert "it failed in phase join" in done.output.splitlines()[0]
+    assert "no luck" in done.output.splitlines()[0]
+    assert "abcdef.0123456789abcdef" not in done.output
+    assert "kubelet: it has no configuration" in done.output
+
+
+def test_the_daemon_loads_nothing_of_ssh() -> None:
+    code = "import sys, agent.cli.run, agent.daemon.assembly; print('paramiko' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from agent.join.fixed import base_worker, control_plane
-from tests.join.classes import variants
+from agent.join.userdata import Host, RenderOptions, render_host
+from tests.join.classes import FACTS, variants
 
 SCRIPTS = {name: text for name, text in variants().items() if name.endswith(".sh")} | {
     "control-plane.sh": control_plane(),
     "base-worker.sh": base_worker(),
+    "host.sh": render_host(Host("web-1", {"a": "b"}, ("x=y:NoSchedule",), reset=True), FACTS, RenderOptions()),
 }
 
 
