@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture check test test-cluster test-system test-crash test-systemd test-terraform story bench lock generate clean
+.PHONY: help setup demo picture check test test-cluster test-system test-crash test-systemd test-roots test-terraform story bench lock generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ check: $(STAMP)  ## Formatting, lint, types, layers, generated files
 	$(BIN)/python -m agent.join.fixed --check
 
 test: $(STAMP)  ## Everything that needs only Python
-	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system --ignore=tests/terraform --ignore=tests/crash --ignore=tests/systemd tests
+	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system --ignore=tests/terraform --ignore=tests/crash --ignore=tests/systemd --ignore=tests/roots tests
 
 test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight minutes)
 	$(BIN)/python tests/cluster/build.py
@@ -51,6 +51,9 @@ test-crash: $(STAMP)  ## The real daemon killed at each of its effects, on the s
 
 test-systemd: $(STAMP)  ## The units, started by a systemd of their own in namespaces (needs root and cgroup v2)
 	$(PYTEST) tests/systemd
+
+test-roots: $(STAMP)  ## install.sh in clean roots of Debian and Ubuntu (needs root, debootstrap and their mirrors)
+	$(PYTEST) tests/roots
 
 test-terraform: $(STAMP)  ## Terraform's modules against the schema of the AWS provider (needs terraform 1.9 or newer)
 	$(PYTEST) tests/terraform

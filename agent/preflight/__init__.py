@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from agent.aws.errors import AwsError
 from agent.join.errors import JoinError
 from agent.kube.errors import KubeError
-from agent.preflight import cluster, credential, launching, neighbours, network, pools, quotas, reaching, token
+from agent.preflight import cluster, credential, launching, neighbours, network, pools, profile, quotas, reaching, token
 from agent.preflight.finding import Finding, Level
 from agent.preflight.site import Site
 
@@ -25,6 +25,7 @@ QUESTIONS: tuple[tuple[str, Callable[[Site], Iterable[Finding]]], ...] = (
     ("token", token.published),
     ("nodeclass", launching.classes),
     ("launch", launching.rights),
+    ("profile", profile.reads_token),
     ("nodepool", pools.usable),
     ("quota", quotas.enough),
     ("network", network.plugin),

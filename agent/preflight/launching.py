@@ -30,7 +30,7 @@ def classes(site: Site) -> Iterator[Finding]:
     if not site.classes:
         yield Finding("nodeclass", "warn", "there is no EC2NodeClass: nothing can be bought", "kubectl apply -f …")
     for manifest in site.classes:
-        resolved = _resolved(site, manifest)
+        resolved = resolved_class(site, manifest)
         cause = next((c for c in resolved.conditions if c.type == "Ready" and c.status != "True"), None)
         if cause is not None:
             level: Any = "fail" if cause.status == "False" else "unknown"
@@ -69,7 +69,7 @@ def rights(site: Site) -> Iterator[Finding]:
         ),
     )
     for manifest in site.classes:
-        resolved = _resolved(site, manifest)
+        resolved = resolved_class(site, manifest)
         if resolved.ready:
             yield _launch(site, manifest, resolved, tags)
     own = [
@@ -120,6 +120,7 @@ def _asked(site: Site, action: str, ask: Callable[[], object]) -> Finding:
     return Finding("launch", "unknown", f"{action}: EC2 ignored DryRun")
 
 
-def _resolved(site: Site, manifest: NodeClassManifest) -> ResolvedClass:
+def resolved_class(site: Site, manifest: NodeClassManifest) -> ResolvedClass:
+    """What a class means in AWS now."""
     resolver = Resolver(site.session, supported_families())
     return resolver.resolve(manifest.spec, manifest.pinned, manifest.faults)
