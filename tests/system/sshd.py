@@ -44,7 +44,10 @@ class Sshd:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._config = folder / "sshd_config"
         shutil.copy(folder / "user.pub", folder / "authorized_keys")
-        variables = " ".join(f'"{k}={v}"' for k, v in environment.items())
+        # A home of its own: the login shell must not run what the tester keeps in ~/.bashrc with such a PATH.
+        home = folder / "home"
+        home.mkdir()
+        variables = " ".join(f'"{k}={v}"' for k, v in ({"HOME": str(home)} | environment).items())
         self._config.write_text(
             f"HostKey {self.host_key}\nAuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
             f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nPidFile none\n"
