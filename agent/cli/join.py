@@ -16,6 +16,9 @@ from agent.join.host import HalfJoined, carry_out, look, single_use_token, stand
 from agent.join.userdata import Host, RenderOptions, render_host
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError
+from agent.manifests.examine import read
+from agent.manifests.fixed import FixedNode
+from agent.manifests.parsing import fault_lines
 from agent.settings import DEFAULT_PATH, Settings, SettingsError, load
 from agent.ssh.connection import Address, Keys, Machine, connected
 from agent.ssh.errors import SshError
@@ -39,10 +42,13 @@ class Place(click.ParamType[Address]):
 class Wish(msgspec.Struct, frozen=True):
     """What the machine is to be."""
 
-    name: str | None
-    labels: dict[str, str]
-    taints: tuple[str, ...]
+    node: FixedNode
     reset: bool
+
+    def host(self, name: str) -> Host:
+        """The machine as the template takes it."""
+        taints = (f"{t.key}={t.value}:{t.effect}" for t in self.node.taints)
+        return Host(self.node.name or name, dict(self.node.labels), tuple(taints), self.reset)
 
 
 @click.command(name="join")
@@ -77,45 +83,52 @@ def join(  # noqa: PLR0913 - a command's options
 
     Exit codes: 0 it is a Ready node (also when it was before), 1 it is not, 64 wrong usage.
     """
-    wish = Wish(node_name, _pairs(labels), taints, reset)
+    wish = Wish(_node(node_name, labels, taints), reset)
     address = msgspec.structs.replace(host, user=user or host.user)
     with _sentences():
         loaded = load(settings)
         with KubeApi.from_kubeconfig(admin_kubeconfig(kubeconfig)) as api:
             facts = facts_for(api, loaded)
             if dry_run:
-                named = wish.name or host.host
-                click.echo(_script(Host(named, wish.labels, taints, reset), facts, loaded), nl=False)
+                click.echo(_script(wish.host(host.host), facts, loaded), nl=False)
                 return
             with connected(address, Keys(known_hosts.expanduser(), identity_file), bastion) as machine:
                 _join(machine, api, wish, (facts, loaded))
 
 
 def _join(machine: Machine, api: KubeApi, wish: Wish, about: tuple[JoinFacts, Settings]) -> None:
+    facts, settings = about
     machine.become_root()
     found = look(machine)
-    name = wish.name or found.hostname
+    host = wish.host(found.hostname)
     if found.control_plane:
         raise HalfJoined(f"{machine.address} is a control-plane machine; it is left alone")
+    ready = standing(api, host.name)
     if found.joined and not wish.reset:
-        _joined_before(machine, name, standing(api, name))
+        _joined_before(machine, host.name, ready if found.of(facts) else None)
         return
-    script = _script(Host(name, wish.labels, wish.taints, wish.reset), *about)
+    if ready and not found.joined:
+        raise JoinError(
+            f"the cluster has a Ready node {host.name}, and {machine.address} is not it; name it otherwise: --node-name"
+        )
+    script = _script(host, facts, settings)
     with single_use_token(api, random.SystemRandom(), datetime.now(UTC)) as token:
         carry_out(machine, script, token, _told)
-    if not wait_ready(api, name):
-        raise JoinError(f"node {name} has joined and is not Ready yet; kubectl describe node {name} says what it lacks")
-    click.echo(f"{machine.address} is node {name}, and Ready")
+    if not wait_ready(api, host.name):
+        raise JoinError(
+            f"node {host.name} has joined and is not Ready yet; kubectl describe node {host.name} says what it lacks"
+        )
+    click.echo(f"{machine.address} is node {host.name}, and Ready")
 
 
 def _joined_before(machine: Machine, name: str, ready: bool | None) -> None:
     if ready:
         click.echo(f"{machine.address} is node {name} already, and Ready; nothing was done")
         return
-    state = "the cluster has no such node" if ready is None else "the node is not Ready"
+    state = "this cluster has no such node" if ready is None else "its node is not Ready"
     raise HalfJoined(
         f"{machine.address} was joined before (/etc/kubernetes/kubelet.conf), and {state} ({name}); see why with "
-        f"journalctl -u kubelet on it, or undo that join and join again: --reset"
+        f"journalctl -u kubelet on it, or undo that join (kubeadm reset ends its pods) and join again: --reset"
     )
 
 
@@ -129,14 +142,28 @@ def _told(line: str) -> None:
         click.echo(line.removeprefix("joinery: "))
 
 
-def _pairs(labels: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for text in labels:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise click.UsageError(f"--label {text}: it is KEY=VALUE")
-        found[key] = value
-    return found
+def _node(name: str | None, labels: tuple[str, ...], taints: tuple[str, ...]) -> FixedNode:
+    written = {"name": name, "labels": dict(map(_label, labels)), "taints": list(map(_taint, taints))}
+    examined = read(FixedNode, written)
+    if examined.faults or examined.value is None:
+        raise click.UsageError("; ".join(fault_lines(examined.faults)))
+    return examined.value
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--label {text}: it is KEY=VALUE")
+    return key, value
+
+
+def _taint(text: str) -> dict[str, str]:
+    """As kubelet's flag has it, where the value may be left out."""
+    rest, colon, effect = text.rpartition(":")
+    if not colon:
+        raise click.UsageError(f"--taint {text}: it is KEY=VALUE:EFFECT")
+    key, _, value = rest.partition("=")
+    return {"key": key, "value": value, "effect": effect}
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from agent.ssh.errors import SshError
 
 INSTANCE = "i-"
 FROM_MACHINE = {
-    "/var/log/joinery/bootstrap.log": "cat /var/log/joinery/bootstrap.log",
+    "/var/log/joinery": "cat /var/log/joinery/*.log",
     "/var/log/cloud-init-output.log": "tail -n 100 /var/log/cloud-init-output.log",
     "journalctl -u kubelet": "journalctl -u kubelet --no-pager -n 60 -o short-iso",
 }

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.join.errors import JoinError
+from agent.join.errors import FactsUnavailable, JoinError
+from agent.join.facts import JoinFacts, ca_hashes
 from agent.join.tokens import NAMESPACE, BootstrapToken, secret_manifest, secret_name
 from agent.kube import paths, wire
 from agent.kube.api import KubeApi
@@ -32,6 +33,7 @@ PAUSE_SECONDS: Final = 2.0
 _LOOK: Final = """\
 echo "joinery: host $(hostname)"
 [ ! -e /etc/kubernetes/kubelet.conf ] || echo 'joinery: joined'
+sed -n 's/^ *certificate-authority-data: /joinery: authority /p' /etc/kubernetes/kubelet.conf 2>/dev/null || true
 [ ! -e /etc/kubernetes/manifests/kube-apiserver.yaml ] || echo 'joinery: control-plane'
 """
 """Marked, because a login shell may say things of its own."""
@@ -52,16 +54,25 @@ class Found(msgspec.Struct, frozen=True):
     joined: bool
     """There is a kubelet.conf: it is, or was, a node of some cluster."""
     control_plane: bool
+    authority: str = ""
+    """The CA of the cluster that it joined, PEM in base64."""
+
+    def of(self, facts: JoinFacts) -> bool:
+        """Whether it joined this cluster, told by the CA's key."""
+        try:
+            return not set(ca_hashes(self.authority)).isdisjoint(facts.ca_cert_hashes)
+        except FactsUnavailable:
+            return False
 
 
 def look(machine: Machine) -> Found:
     """Look at a machine without changing it. Raises ``SshError``."""
     done = machine.as_root("sh", "-c", _LOOK)
     said = [x.removeprefix("joinery: ") for x in done.output.splitlines() if x.startswith("joinery: ")]
-    host = next((x.removeprefix("host ").strip().lower() for x in said if x.startswith("host ")), "")
-    if not host:
+    words = {key: value.strip() for key, _, value in (x.partition(" ") for x in said)}
+    if not words.get("host"):
         raise SshError(f"{machine.address}: it cannot be looked at: {done.output.strip()[-200:]}")
-    return Found(host, "joined" in said, "control-plane" in said)
+    return Found(words["host"].lower(), "joined" in words, "control-plane" in words, words.get("authority", ""))
 
 
 def standing(api: KubeApi, name: str) -> bool | None:
@@ -108,11 +119,9 @@ def carry_out(machine: Machine, script: str, token: BootstrapToken, told: Callab
         machine.push(PUSHED, token.text + "\n")
         machine.push(SCRIPT, script)
         done = machine.as_root("bash", SCRIPT, told=told)
-    except SshError:
+    finally:
         _clear(machine)
-        raise
     if done.status != 0:
-        _clear(machine)
         last = next((x for x in reversed(done.output.splitlines()) if "phase=failed" in x), done.output.strip()[-300:])
         raise NotJoined(
             f"{machine.address}: {last.removeprefix('joinery: ')}; its log is /var/log/joinery/bootstrap.log"

@@ -1,13 +1,14 @@
 """One machine over SSH, by paramiko: host keys are known or the machine is refused, and root is had by sudo alone."""
 
+import logging
 import shlex
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 import paramiko
+from paramiko.hostkeys import InvalidHostKey
 
 from agent.ssh.errors import Broken, ChangedHost, LoginRefused, NotRoot, SshError, UnknownHost, Unreachable
 
@@ -152,15 +153,24 @@ def connected(address: Address, keys: Keys, bastion: Address | None = None) -> I
 
 @contextmanager
 def _client(address: Address, keys: Keys, way: paramiko.Channel | None) -> Iterator[paramiko.SSHClient]:
+    # Its threads log tracebacks to standard error when nobody takes them; every failure is raised here as well.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     try:
-        if keys.known_hosts.exists():
-            client.load_host_keys(str(keys.known_hosts))
+        _know(client, keys.known_hosts)
         _connect(client, address, keys, way)
         yield client
     finally:
         client.close()
+
+
+def _know(client: paramiko.SSHClient, known_hosts: Path) -> None:
+    try:
+        if known_hosts.exists():
+            client.load_host_keys(str(known_hosts))
+    except (OSError, UnicodeDecodeError, InvalidHostKey) as error:
+        raise SshError(f"{known_hosts} cannot be read as a file of host keys: {_said(error)}") from error
 
 
 def _connect(client: paramiko.SSHClient, address: Address, keys: Keys, way: paramiko.Channel | None) -> None:
@@ -183,7 +193,11 @@ def _connect(client: paramiko.SSHClient, address: Address, keys: Keys, way: para
             f"{address}: its host key is not the one in {keys.known_hosts}: somebody else may be answering. If the "
             f"machine was made anew, take the old key out: ssh-keygen -R '{_listed(address)}' -f {keys.known_hosts}"
         ) from error
-    except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
+    except paramiko.PasswordRequiredException as error:
+        raise LoginRefused(
+            f"{address}: the key {own} has a passphrase; hand it to the agent (ssh-add) and leave --identity-file out"
+        ) from error
+    except paramiko.AuthenticationException as error:
         tried = f"the key {own}" if own is not None else "no key of the agent or of ~/.ssh"
         verdict = "is not accepted" if own is not None else "is accepted"
         raise LoginRefused(
@@ -195,8 +209,12 @@ def _connect(client: paramiko.SSHClient, address: Address, keys: Keys, way: para
                 f"{address}: its host key is not in {keys.known_hosts}; compare it with what the machine's console "
                 f"shows, and add it: ssh-keyscan -p {address.port} {address.host} >> {keys.known_hosts}"
             ) from error
+        if "private key" in str(error):
+            raise LoginRefused(f"{address}: {own} holds no private key: {_said(error)}") from error
         raise Unreachable(f"{address} does not answer as an SSH server: {_said(error)}") from error
-    except (socket.gaierror, OSError) as error:
+    except OSError as error:
+        if error.filename is not None:
+            raise LoginRefused(f"{address}: the key {own} cannot be read: {error.strerror}") from error
         raise Unreachable(f"{address} cannot be reached: {_said(error)}") from error
 
 

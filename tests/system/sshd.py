@@ -23,9 +23,9 @@ def program(name: str, package: str) -> str:
     return found
 
 
-def new_key(path: Path) -> Path:
+def new_key(path: Path, passphrase: str = "") -> Path:
     subprocess.run(
-        [program("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True
+        [program("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)], check=True
     )
     return path
 

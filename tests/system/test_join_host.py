@@ -7,7 +7,10 @@ machine a node of an embedded API server.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,7 +28,7 @@ from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.kinds import items
 from agent.sim.apiserver import ApiServer
-from tests.join.machine import Machine
+from tests.join.machine import BEHAVIOUR, PACKAGES, Machine
 from tests.system.sshd import Sshd, new_key
 
 SUDO = """\
@@ -71,10 +74,13 @@ class Bench:
         path.write_text(f"#!{shutil.which('bash')}\n{text}\n")
         path.chmod(0o755)
 
-    def join(self, *more: str, address: str = "", key: Path | None = None) -> Result:
+    def words(self, address: str = "", key: Path | None = None) -> list[str]:
         words = ["join", address or self.sshd.address, "--identity-file", str(key or self.sshd.user_key)]
         words += ["--known-hosts", str(self.sshd.known_hosts), "--settings", str(self.settings)]
-        return CliRunner().invoke(root, [*words, "--kubeconfig", str(self.kubeconfig), *more])
+        return [*words, "--kubeconfig", str(self.kubeconfig)]
+
+    def join(self, *more: str, address: str = "", key: Path | None = None) -> Result:
+        return CliRunner().invoke(root, [*self.words(address, key), *more])
 
     def tokens(self) -> list[str]:
         listed = items(self.api, paths.secrets("kube-system"))
@@ -90,7 +96,9 @@ class Bench:
     def _join(self) -> None:
         """What kubelet does once kubeadm has joined."""
         while not self._stopped.wait(0.05):
-            if (self.machine.root / "etc/kubernetes/kubelet.conf").exists() and not self.nodes():
+            conf = self.machine.root / "etc/kubernetes/kubelet.conf"
+            if conf.exists() and not self.nodes():
+                conf.write_text(self.kubeconfig.read_text())
                 node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "web-1"}}
                 self.api.create(paths.nodes(), node)
                 conditions = [{"type": "Ready", "status": self.status}]
@@ -161,10 +169,80 @@ def test_a_machine_that_was_joined_halfway_is_told_and_reset_when_that_is_wished
     done = bench.join()
     assert done.exit_code == 1
     assert "was joined before" in done.output
-    assert "the cluster has no such node (web-1)" in done.output
+    assert "this cluster has no such node (web-1)" in done.output
     assert "--reset" in done.output
     assert "kubeadm" not in bench.calls()
     assert "kubeadm reset --force" in bench.join("--reset", "--dry-run").output
+
+
+def test_a_node_of_another_cluster_is_not_taken_for_ours_by_its_name(bench: Bench) -> None:
+    assert bench.join().exit_code == 0
+    conf = bench.machine.root / "etc/kubernetes/kubelet.conf"
+    conf.write_text(re.sub("(authority-data: ).*", r"\1bm9uZQ==", conf.read_text()))
+    done = bench.join()
+    assert done.exit_code == 1
+    assert "this cluster has no such node (web-1)" in done.output
+
+
+def test_a_name_that_a_ready_node_has_is_refused_before_anything_is_touched(bench: Bench) -> None:
+    assert bench.join().exit_code == 0
+    (bench.machine.root / "etc/kubernetes/kubelet.conf").unlink()
+    calls = bench.calls()
+    done = bench.join()
+    assert done.exit_code == 1
+    assert "the cluster has a Ready node web-1" in done.output
+    assert "--node-name" in done.output
+    assert bench.calls() == calls
+
+
+def test_an_earlier_join_is_undone_when_that_is_wished(bench: Bench) -> None:
+    (bench.machine.root / "etc/kubernetes").mkdir(parents=True)
+    (bench.machine.root / "etc/kubernetes/kubelet.conf").write_text("of another cluster")
+    for name in PACKAGES:
+        bench.machine.stand_in(bench.bin / name)
+    bench.machine.behave(
+        "kubeadm", '[ "$1" != reset ] || rm "$ROOT/etc/kubernetes/kubelet.conf"\n' + BEHAVIOUR["kubeadm"]
+    )
+    done = bench.join("--reset")
+    assert done.exit_code == 0, done.output
+    assert bench.calls().index("kubeadm reset --force") < bench.calls().index("kubeadm join")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--label", "team"), "KEY=VALUE"),
+        (("--label", "team=a b"), "labels.team"),
+        (("--label", "node-role.kubernetes.io/worker="), "kubectl label node"),
+        (("--label", "karpenter.sh/nodepool=web"), "restricted"),
+        (("--taint", "web"), "KEY=VALUE:EFFECT"),
+        (("--taint", "web=1:Never"), "taints[0].effect"),
+        (("--node-name", 'web"1'), "name: "),
+    ],
+)
+def test_what_kubelet_would_refuse_is_refused_here(bench: Bench, words: tuple[str, str], said: str) -> None:
+    done = bench.join(*words)
+    assert done.exit_code != 0
+    assert said in done.output
+    assert bench.sshd.processes == []
+
+
+def test_an_interrupt_leaves_no_token_in_the_cluster_and_none_on_the_machine(bench: Bench) -> None:
+    before = bench.tokens()
+    bench.machine.behave("join", "sleep 20; exit 1")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "agent", *bench.words()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while "kubeadm join" not in bench.calls():
+        assert command.poll() is None
+        time.sleep(0.05)
+    assert len(bench.tokens()) == len(before) + 1
+    command.send_signal(signal.SIGINT)
+    output, _ = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert output.splitlines()[-1] == "aborted"
+    assert bench.tokens() == before
+    assert not (bench.machine.root / "run/joinery/pushed").exists()
 
 
 def test_a_control_plane_machine_is_left_alone(bench: Bench) -> None:
@@ -195,6 +273,10 @@ def test_a_script_that_fails_names_its_phase_and_leaves_no_token(bench: Bench) -
     assert "this machine has no apt-get" in last
     assert bench.tokens() == before
     assert not (bench.machine.root / "run/joinery/pushed").exists()
+    bench.program("journalctl", "")
+    words = ["logs", "web-1", "--ssh", bench.sshd.address, "--identity-file", str(bench.sshd.user_key)]
+    logs = CliRunner().invoke(root, [*words, "--known-hosts", str(bench.sshd.known_hosts)])
+    assert "it failed in phase identity" in logs.output.splitlines()[0]
 
 
 def test_a_connection_that_breaks_in_the_middle_is_said_and_leaves_no_token(bench: Bench) -> None:
@@ -230,6 +312,40 @@ def test_a_host_with_another_key_is_not_talked_to(bench: Bench, tmp_path: Path) 
     assert done.exit_code == 1
     assert "somebody else may be answering" in done.output
     assert f"ssh-keygen -R '[127.0.0.1]:{bench.sshd.port}'" in done.output
+
+
+def test_a_key_that_cannot_be_used_is_told_why(bench: Bench, tmp_path: Path) -> None:
+    assert "cannot be read: No such file" in bench.join(key=tmp_path / "none").output
+    (tmp_path / "junk").write_text("junk\n")
+    assert "holds no private key" in bench.join(key=tmp_path / "junk").output
+    locked = new_key(tmp_path / "locked", passphrase="secret")
+    assert "has a passphrase; hand it to the agent" in bench.join(key=locked).output
+
+
+@pytest.mark.parametrize("text", [b"[127.0.0.1]:1 ssh-ed25519 !!!notbase64\n", b"\xff\xfe\0junk\n"])
+def test_a_file_of_host_keys_that_cannot_be_read_is_named(bench: Bench, text: bytes) -> None:
+    bench.sshd.known_hosts.write_bytes(text)
+    done = bench.join()
+    assert done.exit_code == 1
+    assert f"{bench.sshd.known_hosts} cannot be read as a file of host keys" in done.output
+
+
+def test_what_answers_and_is_no_ssh_server_is_one_sentence(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        words = bench.words(address=f"127.0.0.1:{server.getsockname()[1]}")
+        done = subprocess.run([sys.executable, "-m", "agent", *words], capture_output=True, text=True, check=False)
+        answering.join()
+    assert done.returncode == 1
+    assert "does not answer as an SSH server" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_key_that_is_not_accepted_is_named(bench: Bench, tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ finish() {
   if [ "$status" -ne 0 ]; then
     sleep 0.2
     tail -n 15 "$shown" | sed 's/^/joinery: log: /' >&3 || true
-    echo "joinery: phase=failed at=$phase status=$status reason=$reason" >&3
+    reason="phase=failed at=$phase status=$status reason=$reason"
+    echo "joinery: $reason"
+    echo "joinery: $reason" >&3
     sync
     poweroff
   fi
