@@ -1,11 +1,12 @@
 """What is to be packed, and nodes to be of which only the set of columns that they may become is known."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.hosts import EMPTY, FREE, HostRule, HostState
 from agent.core.requirements import Requirements
 from agent.core.space import Space, Vector
+from agent.core.templates import Template
 
 _FREE = Requirements()
 Floors = tuple[tuple[tuple[str, int], ...], ...]
@@ -122,3 +123,11 @@ class Problem:
         if self.best_effort:
             floor = min(floor, len(self.space.values(opened, key)))
         return len(self.space.values(own, key)) >= floor
+
+
+def floors(templates: Sequence[Template]) -> Floors:
+    """The minValues of pools; empty where none has any."""
+    found = tuple(
+        tuple((r.key, r.min_values) for r in t.pool.requirements if r.min_values is not None) for t in templates
+    )
+    return found if any(found) else ()

@@ -129,7 +129,7 @@ class Buying:
         known: dict[tuple[int, int], _Fallbacks] = {}
         for purchase in purchases:
             self._widen(space, purchase, known)
-        return [purchase for purchase in purchases if self._is_diverse(space, purchase)]
+        return self._diverse(space, purchases, known)
 
     def within_limits(self, own: Template) -> int:
         """Columns of the template's shelf of which one more would exceed no limit of its pool."""
@@ -161,22 +161,45 @@ class Buying:
         else:
             self.launches.remove(self.asked.now)
 
-    def _is_diverse(self, space: Space, purchase: Purchase) -> bool:
-        """Whether minValues still hold within the limits; a purchase for which they do not is taken back."""
+    def _diverse(
+        self, space: Space, purchases: list[Purchase], known: dict[tuple[int, int], _Fallbacks]
+    ) -> list[Purchase]:
+        """Without purchases for which minValues do not hold within the limits.
+
+        Those of a pool may be short of fallbacks only because of each other, so the last are taken back until the first
+        hold.
+        """
+        short: dict[int, list[Purchase]] = {}
+        for purchase in purchases:
+            if self._too_few(space, purchase) is not None:
+                short.setdefault(purchase.template, []).append(purchase)
+        dropped = set[int]()
+        for template, own in short.items():
+            pool, held = space.templates[template].pool.name, 0
+            while held < len(own):
+                self._widen(space, own[held], known)
+                if (reason := self._too_few(space, own[held])) is None:
+                    held += 1
+                    continue
+                self.held[pool] = reason
+                self._count(pool, own[-1], -1)
+                dropped.add(id(own.pop()))
+        return [purchase for purchase in purchases if id(purchase) not in dropped]
+
+    def _too_few(self, space: Space, purchase: Purchase) -> Reason | None:
+        """Why minValues do not hold for what the limits leave a purchase; None where they do."""
         pool = space.templates[purchase.template].pool
         if self.asked.limits.min_values_policy == "BestEffort" or all(r.min_values is None for r in pool.requirements):
-            return True
+            return None
         short = too_few(pool, [space.columns[i] for i in bits(purchase.mask)])
         if short is None:
-            return True
+            return None
         entry, there = short
         sentence = (
             f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and its limits "
             f"leave {there}; raise spec.limits or lower minValues"
         )
-        self.held[pool.name] = Reason("LimitExceeded", sentence)
-        self._count(pool.name, purchase, -1)
-        return False
+        return Reason("LimitExceeded", sentence)
 
     def _forbidden(self, space: Space, pool: PoolName, mask: int) -> Reason | None:
         """The brake or limit that forbids one more node of even the smallest of these columns."""

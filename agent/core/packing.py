@@ -8,7 +8,7 @@ answer is verified before it leaves.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.core.bins import Demand, Problem
+from agent.core.bins import Demand, Problem, floors
 from agent.core.bounding import lower_bound
 from agent.core.buying import Buying
 from agent.core.demands import Demands
@@ -22,7 +22,7 @@ from agent.core.shapes import Rules, Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
-from agent.core.templates import Template, by_weight, daemon_pods, template, unusable
+from agent.core.templates import by_weight, daemon_pods, template, unusable
 from agent.core.topology.cells import Deal
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.offers import Offers
@@ -199,21 +199,14 @@ def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> 
     demands = Demands.of(space, packing.scene.shapes, deals)
     best_effort = packing.asked.limits.min_values_policy == "BestEffort"
     rest = packing.asked.limits.max_nodes - packing.buying.nodes
-    problem = Problem(space, demands.demands, _floors(space.templates), best_effort, rest)
+    problem = Problem(space, demands.demands, floors(space.templates), best_effort, rest)
     packing.grounds[shelf] = ground = Ground.of(problem)
     bins = cheapest_bins(ground)
     purchases = packing.buying.choose(space, bins) if packing.buying.brake() is None else []
     packing.bought += [Bought(space, purchase, demands.content(purchase.found)) for purchase in purchases]
-    if len(purchases) < len(bins):
-        packing.closed |= {shelf} if not purchases else set()
+    if bins and not purchases:
+        packing.closed.add(shelf)
     for deal, keys, fits in demands.unbought(bins):
         packing.dealing.give_back(deal, keys)
         if not fits:
-            packing.dealing.shut.add((deal.shape, deal.level, shelf))
-
-
-def _floors(templates: Sequence[Template]) -> tuple[tuple[tuple[str, int], ...], ...]:
-    floors = tuple(
-        tuple((r.key, r.min_values) for r in t.pool.requirements if r.min_values is not None) for t in templates
-    )
-    return floors if any(floors) else ()
+            packing.dealing.shut.add((deal.shape, deal.level, shelf, deal.values))

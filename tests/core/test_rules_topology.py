@@ -4,6 +4,7 @@ Each asserts a plan that is another one without the rule.
 """
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from agent.core.inputs import Pair
 from agent.model import names
 from agent.model.constraints import HostPort, PodAffinityTerm, PreferredTerm, Requirement
 from agent.model.ec2 import Offering
-from agent.model.kubernetes import DaemonSet, NodeClaim, Pod, Taint, Toleration
+from agent.model.kubernetes import DaemonSet, NodeClaim, NodePool, Pod, Taint, Toleration
 from agent.model.names import ClassName
 from agent.model.plan import Limits
 from tests.build import ZONE_A, ZONE_C, amounts, instance_type, meta, pool
@@ -587,3 +588,29 @@ def test_pools_of_less_weight_are_asked_for_what_the_heavier_may_not_buy() -> No
 def test_pods_that_no_rule_is_about_keep_every_zone_open() -> None:
     plan = planned(*app(3, "plain"))
     assert all(len(r.values) != 1 for x in plan.launches for r in x.draft.requirements if r.key == names.ZONE)
+
+
+# minValues in the domains that pods are dealt to.
+
+
+def two_types(**fields: Any) -> NodePool:
+    """A pool whose launches must be able to become two types."""
+    asked = Requirement(names.INSTANCE_TYPE, "Exists", min_values=2)
+    return pool("diverse", requirements=(asked,), **fields)
+
+
+def test_rule_9_10_pods_are_not_dealt_to_a_zone_in_which_min_values_cannot_be_kept() -> None:
+    cheap = instance_type("t3.medium", 2, 4, 0.01, ZONES)
+    offered = types(cheap, instance_type("t3.large", 2, 8, 0.104, (ZONE_B,)))
+    pods = app(1, anti_affinity=(term(),))
+    found = planned(*pods, pools=(two_types(),), instance_types=offered)
+    assert domains(question(*pods), found) == {ZONE_B: 1}
+
+
+def test_two_launches_that_leave_each_other_too_few_types_within_a_limit_become_one_and_the_next_pool_serves() -> None:
+    offered = types(instance_type("t3.medium", 2, 4, 0.05, ZONES), instance_type("t3.xlarge", 4, 16, 0.2, ZONES))
+    dear = pool("dear", requirements=(Requirement(names.INSTANCE_TYPE, "In", ("t3.xlarge",)),))
+    apart = app(2, anti_affinity=(term(HOST),))
+    found = planned(*apart, pools=(two_types(limits={"cpu": 5000}), dear), instance_types=offered)
+    assert refused(found) == []
+    assert sorted(launch.draft.pool for launch in found.launches) == ["dear", "diverse"]

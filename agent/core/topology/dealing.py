@@ -22,8 +22,9 @@ from agent.core.topology.seating import Seating
 class Dealing(Seating):
     """Gives pods to places and domains, and keeps the counts of who is where."""
 
-    shut: set[tuple[int, int, int]] = field(default_factory=set)
-    """Shape, level and shelf where nothing could be put together for what was dealt: it is not dealt there again."""
+    shut: set[tuple[int, int, int, Values]] = field(default_factory=set)
+    """Shape, level, shelf and domain where no node could be put together for what was dealt: it is not dealt there
+    again."""
     promises: Promises | None = None
     _load: dict[Values, int] = field(default_factory=dict)
     _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -89,7 +90,7 @@ class Dealing(Seating):
 
     def _deal_plainly(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
         found = (cells[()] for cells in offers.of(self.shapes[number], at, ()) if cells)
-        offer = next((o for o in found if (number, at, o.shelf) not in self.shut), None)
+        offer = next((o for o in found if (number, at, o.shelf, ()) not in self.shut), None)
         if offer is not None:
             self._add(self._opened(number, at, (Cell((), []), offer, offers), deals), len(self.left[number]))
 
@@ -104,7 +105,7 @@ class Dealing(Seating):
         company = () if keys else self._company(number, at)
         if self._may_be_bought(number, at, deals):
             for found in offers.of(shape, at, keys or company):
-                usable = {v: offer for v, offer in found.items() if (number, at, offer.shelf) not in self.shut}
+                usable = {v: offer for v, offer in found.items() if (number, at, offer.shelf, v) not in self.shut}
                 for values, offer in usable.items():
                     cell = cells.setdefault(values, Cell(values, [], company=company))
                     cell.offer = cell.offer or offer

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from agent.core.bins import Problem, floors
 from agent.core.buying import Buying
 from agent.core.hosts import EMPTY, FREE, HostRule
 from agent.core.requirements import ABSENT, Requirements, ValueSet
@@ -49,6 +50,8 @@ class Offers:
     _cells: dict[tuple[int, int, tuple[str, ...]], list[tuple[Values, int, int]]] = field(default_factory=dict)
     _known: dict[tuple[int, Rules, int, tuple[str, ...]], list[dict[Values, Offer]]] = field(default_factory=dict)
     _beside: dict[tuple[int, HostRule], int] = field(default_factory=dict)
+    _problems: dict[int, Problem] = field(default_factory=dict)
+    _diverse: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def space(self, number: int) -> Space:
         """What a shelf holds; put together when it is looked at first."""
@@ -67,10 +70,24 @@ class Offers:
         cells: dict[Values, Offer] = {}
         for offers in self._of_rules(number, shape.rules, at, keys) if holding else ():
             # A later alternative counts in domains only that no earlier one leaves anything in.
-            cells = {values: offer for values, offer in offers.items() if offer.mask & holding} | cells
+            cells = {
+                values: offer for values, offer in offers.items() if self._keeps(number, offer.mask & holding)
+            } | cells
             if cells and not keys:
                 break
         return cells
+
+    def _keeps(self, number: int, mask: int) -> int:
+        """Of columns that hold a pod, those of pools whose minValues they keep: no node could be had of others."""
+        if number not in self._problems:
+            best_effort = self.shops[number].asked.limits.min_values_policy == "BestEffort"
+            self._problems[number] = Problem(self.space(number), (), floors(self.space(number).templates), best_effort)
+        problem = self._problems[number]
+        if not problem.floors:
+            return mask
+        if (number, mask) not in self._diverse:
+            self._diverse[number, mask] = problem.diverse(mask, mask)
+        return self._diverse[number, mask]
 
     def _of_rules(self, number: int, rules: Rules, at: int, keys: tuple[str, ...]) -> list[dict[Values, Offer]]:
         """Per alternative of the level: the domains of a shelf, whether or not they hold a pod of some amounts."""
