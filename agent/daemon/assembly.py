@@ -183,7 +183,9 @@ class Daemon:
         if not self.options.dry_run:
             self.jobs.every(TOKEN_SECONDS, "token", self._tend_token)
             self.jobs.every(TEMPLATES_SECONDS, "templates", self.chores.list_templates)
-            self.jobs.every(IDENTITY_SECONDS, "identity", self.chores.renew_identity)
+        # Also of who only observes: the credential lives a day, and a record is to last for weeks. Nothing is stored in
+        # the cluster for it.
+        self.jobs.every(IDENTITY_SECONDS, "identity", self.chores.renew_identity)
         self.jobs.start()
 
     def _end(self) -> None:

@@ -6,12 +6,24 @@ answered is told as unknown, with what kept it from being answered, and never st
 
 from collections.abc import Callable, Iterable, Iterator
 
-from agent.aws.errors import AwsError
+from agent.aws.errors import AwsError, Denied
 from agent.join.errors import JoinError
 from agent.kube.errors import KubeError
-from agent.preflight import cluster, credential, launching, neighbours, network, pools, profile, quotas, reaching, token
+from agent.preflight import (
+    cluster,
+    credential,
+    launching,
+    neighbours,
+    network,
+    pools,
+    quotas,
+    reaching,
+    simulated,
+    token,
+)
 from agent.preflight.finding import Finding, Level
 from agent.preflight.site import Site
+from agent.preflight.statements import fix_for
 
 __all__ = ["QUESTIONS", "Finding", "Level", "Site", "look"]
 
@@ -23,9 +35,10 @@ QUESTIONS: tuple[tuple[str, Callable[[Site], Iterable[Finding]]], ...] = (
     ("endpoint", reaching.endpoint),
     ("aws", reaching.account),
     ("token", token.published),
+    ("token-rights", simulated.writing),
     ("nodeclass", launching.classes),
+    ("node-role", simulated.nodes),
     ("launch", launching.rights),
-    ("profile", profile.reads_token),
     ("nodepool", pools.usable),
     ("quota", quotas.enough),
     ("network", network.plugin),
@@ -41,4 +54,5 @@ def look(site: Site) -> Iterator[Finding]:
         try:
             yield from question(site)
         except (KubeError, AwsError, JoinError) as error:
-            yield Finding(name, "unknown", f"could not be looked at: {error}")
+            fix = fix_for(error, site) if isinstance(error, Denied) else ""
+            yield Finding(name, "unknown", f"could not be looked at: {error}", fix)

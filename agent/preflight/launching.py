@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from agent.aws.classes import ResolvedClass, Resolver
+from agent.aws.classes import ResolvedClass
 from agent.aws.ec2 import Ec2
 from agent.aws.errors import AwsError, CapacityUnavailable, Denied, mapped
-from agent.join.userdata import supported_families
 from agent.kube import paths, wire
 from agent.manifests import NodeClassManifest
 from agent.model import names
 from agent.preflight.finding import Finding
 from agent.preflight.site import Site
-from agent.preflight.statements import statement_for
+from agent.preflight.statements import fix_for
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import TagTypeDef
@@ -29,8 +28,7 @@ def classes(site: Site) -> Iterator[Finding]:
     """Each EC2NodeClass: what its terms mean now, and what is wrong with it."""
     if not site.classes:
         yield Finding("nodeclass", "warn", "there is no EC2NodeClass: nothing can be bought", "kubectl apply -f …")
-    for manifest in site.classes:
-        resolved = resolved_class(site, manifest)
+    for manifest, resolved in site.resolved:
         cause = next((c for c in resolved.conditions if c.type == "Ready" and c.status != "True"), None)
         if cause is not None:
             level: Any = "fail" if cause.status == "False" else "unknown"
@@ -68,8 +66,7 @@ def rights(site: Site) -> Iterator[Finding]:
             TagSpecifications=[{"ResourceType": "launch-template", "Tags": tags}],
         ),
     )
-    for manifest in site.classes:
-        resolved = resolved_class(site, manifest)
+    for manifest, resolved in site.resolved:
         if resolved.ready:
             yield _launch(site, manifest, resolved, tags)
     own = [
@@ -108,9 +105,7 @@ def _asked(site: Site, action: str, ask: Callable[[], object]) -> Finding:
         with mapped(action):
             ask()
     except Denied as error:
-        passing = "PassRole" in str(error)
-        missing = statement_for("iam:PassRole" if passing else action, site)
-        return Finding("launch", "fail", str(error), f"add to the role of this machine: {missing}")
+        return Finding("launch", "fail", str(error), fix_for(error, site))
     except CapacityUnavailable as error:
         return Finding("launch", "ok", f"{action} is allowed (EC2 adds: {error})")
     except AwsError as error:
@@ -118,9 +113,3 @@ def _asked(site: Site, action: str, ask: Callable[[], object]) -> Finding:
             return Finding("launch", "ok", f"{action} is allowed")
         return Finding("launch", "warn", f"{action} would be refused: {error}", "look at the class that it names")
     return Finding("launch", "unknown", f"{action}: EC2 ignored DryRun")
-
-
-def resolved_class(site: Site, manifest: NodeClassManifest) -> ResolvedClass:
-    """What a class means in AWS now."""
-    resolver = Resolver(site.session, supported_families())
-    return resolver.resolve(manifest.spec, manifest.pinned, manifest.faults)

@@ -10,14 +10,13 @@ from agent.model.kubernetes import NodePool
 from agent.model.resources import CPU
 from agent.preflight.finding import Finding
 from agent.preflight.site import Site
-from agent.preflight.statements import statement_for
+from agent.preflight.statements import QUOTA, statements_for
 
 STANDARD: Final[dict[str, str]] = {"on-demand": "L-1216C47A", "spot": "L-34B43A08"}
 """Service Quotas of EC2 in vCPUs: running on-demand, and all spot, instances of the families A, C, D, H, I, M, R, T, Z.
 
 Source: docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-quotas.html.
 """
-_ASK: Final = "servicequotas:GetServiceQuota"
 
 
 def enough(site: Site) -> Iterator[Finding]:
@@ -29,7 +28,7 @@ def enough(site: Site) -> Iterator[Finding]:
         try:
             quota = vcpus(site.session, code)
         except (Denied, Gone) as error:
-            fix = f"to have it looked at, allow {statement_for(_ASK, site)}"
+            fix = f"to have it looked at, allow {statements_for(QUOTA, site)}"
             yield Finding("quota", "unknown", f"vCPUs of {capacity_type} instances: {error}", fix)
             continue
         yield compared(capacity_type, quota, pools)
@@ -56,6 +55,6 @@ def _may_buy(pool: NodePool, capacity_type: str) -> bool:
 
 def vcpus(session: AwsSession, code: str) -> int:
     """A quota of EC2 by its code. Raises ``AwsError``."""
-    with mapped(_ASK):
+    with mapped(QUOTA):
         answer = session.client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)
     return int(answer["Quota"]["Value"])

@@ -8,7 +8,6 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from agent.aws.errors import mapped
 from agent.join.facts import authority_of
 from agent.preflight.finding import Finding
 from agent.preflight.site import Site
@@ -44,8 +43,7 @@ def endpoint(site: Site) -> Iterator[Finding]:
 
 def account(site: Site) -> Iterator[Finding]:
     """Who we are to AWS, and its clock against ours."""
-    with mapped("sts:GetCallerIdentity"):
-        answer = site.session.client("sts").get_caller_identity()
+    answer = site.caller
     yield Finding("aws", "ok", f"{answer['Arn']} in {site.settings.region}")
     said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
     if said is None:

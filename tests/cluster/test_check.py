@@ -83,16 +83,19 @@ def test_a_denied_launch_names_the_statement_that_is_missing(stack: Stack) -> No
         "RunInstances", code="UnauthorizedOperation", message="You are not authorized", status=403, times=-1
     )
     (fault,) = [f for f in _looked(stack)["launch"] if f["level"] == "fail"]
-    statement = json.loads(fault["fix"].partition(": ")[2])
-    assert statement["Action"] == "ec2:RunInstances"
-    assert statement["Condition"] == {"StringEquals": {"aws:RequestTag/joinery.sh/cluster": "team"}}
+    statements = json.loads(fault["fix"].partition(": ")[2])
+    assert {s["Action"] for s in statements} == {"ec2:RunInstances"}
+    assert [s["Sid"] for s in statements] == ["LaunchFrom", "LaunchInto", "LaunchBy", "LaunchTagged"]
+    assert statements[-1]["Condition"]["StringEquals"]["aws:RequestTag/joinery.sh/cluster"] == "team"
 
 
 def test_a_role_that_may_not_be_passed_is_named_as_such(stack: Stack) -> None:
     message = "You are not authorized to perform: iam:PassRole on resource: node"
     stack.ec2.fault("RunInstances", code="UnauthorizedOperation", message=message, status=403, times=-1)
     (fault,) = [f for f in _looked(stack)["launch"] if f["level"] == "fail"]
-    assert json.loads(fault["fix"].partition(": ")[2])["Action"] == "iam:PassRole"
+    [statement] = json.loads(fault["fix"].partition(": ")[2])
+    assert statement["Action"] == "iam:PassRole"
+    assert statement["Resource"].endswith(":role/joinery-node")
 
 
 def test_parameter_store_that_denies_makes_its_line_unknown_and_stops_no_other(stack: Stack) -> None:
@@ -100,6 +103,8 @@ def test_parameter_store_that_denies_makes_its_line_unknown_and_stops_no_other(s
     found = _looked(stack)
     assert _levels(found, "token") == {"unknown"}
     assert "ssm:GetParameter" in found["token"][0]["message"]
+    [own, _] = json.loads(found["token"][0]["fix"].partition(": ")[2])
+    assert own["Resource"].endswith(":parameter/joinery/team/*")
     assert _levels(found, "nodepool") == {"ok"}
 
 
@@ -108,6 +113,17 @@ def test_a_token_that_nobody_published_fails_with_the_command_that_publishes_one
     (stack.folder / "other.yaml").write_text(yaml.safe_dump(settings | {"ssmPrefix": "/joinery/elsewhere"}))
     (fault,) = _looked(stack, "other.yaml")["token"]
     assert (fault["level"], fault["fix"]) == ("fail", "joinery token rotate")
+
+
+def test_join_facts_that_are_missing_are_told_although_the_token_works(stack: Stack) -> None:
+    client: Any = boto3.Session("t", "t", region_name=stack.ec2.region).client("ssm", endpoint_url=stack.ec2.endpoint)
+    client.delete_parameter(Name="/joinery/team/join-facts")
+    client.close()
+    token, facts = _looked(stack)["token"]
+    assert (token["level"], facts["level"]) == ("ok", "fail")
+    assert "base workers cannot join" in facts["message"]
+    _joinery(stack, "token", "rotate")
+    assert _levels(_looked(stack), "token") == {"ok"}
 
 
 def test_a_subnet_with_few_addresses_is_told_before_a_launch_fails_for_it(stack: Stack) -> None:
