@@ -590,6 +590,16 @@ def test_pods_that_no_rule_is_about_keep_every_zone_open() -> None:
     assert all(len(r.values) != 1 for x in plan.launches for r in x.draft.requirements if r.key == names.ZONE)
 
 
+def test_a_launch_that_will_lack_a_label_is_no_domain_for_pods_that_select_a_value_of_it() -> None:
+    team = "example.com/team"
+    own = (Requirement(team, "In", ("blue", "red")), Requirement(names.ZONE, "In", (ZONE_C,)))
+    blue = app(2, node_selector={team: "blue"}, spread=(spread(),))
+    other = app(1, "db", affinity_terms=((Requirement(team, "NotIn", ("red",)),),), node_selector={names.ZONE: ZONE_A})
+    pools = (pool("teams", requirements=own), pool("plain"))
+    plan = planned(*blue, *other, pools=pools)
+    assert domains(question(*blue, *other, pools=pools), plan) == {ZONE_C: 2, ZONE_A: 1}
+
+
 # minValues in the domains that pods are dealt to.
 
 

@@ -61,9 +61,11 @@ class Site:
             sets = [_of_type(kind, key) for kind in self.types]
             wide = any(s.complement for s in sets)
             every = ValueSet(frozenset(m for s in sets for m in s.members), absent=any(s.absent for s in sets))
-            # What neither a type mentions nor the claim asks for is missing on the node.
+            # What no type mentions comes from the claim's labels alone: what may be missing, as NotIn allows, is.
             silent = every.absent and not every.members
             own = self.required.by_key.get(key, ABSENT if silent else ANYTHING)
+            if silent and own.absent:
+                own = ABSENT
             self.opened[key] = own if wide or silent else every & own
         return self.opened[key]
 
