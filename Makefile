@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture check test test-cluster test-system test-crash test-systemd test-roots test-terraform story bench lock generate clean
+.PHONY: help setup demo picture check test test-cluster test-system test-crash test-systemd test-roots test-terraform story bench hours lock generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ story: $(STAMP)  ## The README's story on a real control plane, told as it happe
 bench: $(STAMP)  ## Measure the budgets of docs/ against a real control plane
 	$(BIN)/python tests/cluster/build.py
 	$(BIN)/python -m benchmarks
+
+hours: $(STAMP)  ## 10,000 hours of clusters in which things go wrong, in virtual time (about half an hour)
+	$(BIN)/python -m benchmarks.hours
 
 generate: $(STAMP)  ## Write the CRDs and their reference documentation from agent/manifests.py, and Terraform's scripts
 	$(BIN)/python -m agent.manifests --write

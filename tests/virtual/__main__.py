@@ -1,17 +1,19 @@
-"""`python -m tests.virtual SEED…`: live these random histories, and tell what was done and what did not hold."""
+"""`python -m tests.virtual [long] SEED…`: live these random histories, tell what was done and what did not hold."""
 
 import sys
 
-from tests.virtual.chaos import live
+from tests.virtual.chaos import live, live_long
 
 
 def main(arguments: list[str]) -> int:
     """1 when an invariant was violated."""
     bad = 0
+    lives = live_long if arguments[:1] == ["long"] else live
+    arguments = arguments[lives is live_long :]
     for text in arguments:
         first, _, last = text.partition("-")
         for seed in range(int(first), int(last or first) + 1):
-            lived = live(seed)
+            lived = lives(seed)
             if len(arguments) == 1 and not last:
                 print("\n".join(lived.told))
             for violation in lived.violations:

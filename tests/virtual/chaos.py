@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tests.virtual import weather
-from tests.virtual.history import Record
+from tests.virtual.history import Launched, Record, Terminated
 from tests.virtual.invariants import Violation
 from tests.virtual.land import Joining
 from tests.virtual.line import Call, Mishap
@@ -35,6 +36,8 @@ class Lived(NamedTuple):
     """What was done to it."""
     digest: int
     """Of everything that was recorded; equal for equal seeds."""
+    counts: Counter[str]
+    """Launches, terminations, deaths of the daemon, requests that went wrong, and what else was done to it."""
 
 
 class Chaos:
@@ -48,9 +51,10 @@ class Chaos:
         self._undo: list[Callable[[], object]] = []
         self.rate = 0.0
         self.kinds: tuple[Mishap, ...] = ()
+        self.mishaps = 0
 
-    def live(self, seconds: float) -> None:
-        """Begin, let things go wrong for a while, and stop."""
+    def live(self, seconds: float, pace_seconds: float) -> None:
+        """Begin, let things go wrong for a while, one each ``pace_seconds`` on average, and stop."""
         world = self.world
         self._shape()
         world.supervise("one", self._started)
@@ -59,7 +63,7 @@ class Chaos:
         end = world.fibers.now + seconds
         while world.fibers.now < end:
             self._something()
-            world.run(self.random.expovariate(1 / 60.0))
+            world.run(self.random.expovariate(1 / pace_seconds))
 
     def heal(self) -> None:
         """No faults any more, and work that fits."""
@@ -133,19 +137,48 @@ class Chaos:
     def _mishap(self, _: Call) -> Mishap | None:
         if not self.kinds or self.random.random() >= self.rate:
             return None
+        self.mishaps += 1
         return self.random.choice(self.kinds)
 
 
-def live(seed: int, seconds: float = 2400.0, prepare: Prepare = lambda _: None, **settings: Any) -> Lived:
+def live(
+    seed: int,
+    seconds: float = 2400.0,
+    prepare: Prepare = lambda _: None,
+    *,
+    pace_seconds: float = 60.0,
+    **settings: Any,
+) -> Lived:
     """Live one history to its end, and check it."""
     about = {"registrationTimeoutSeconds": 240, "launchTimeoutSeconds": 120, "maxNodes": 15} | settings
     with World(seed=seed, **about) as world:
         chaos = Chaos(world, seed, prepare)
-        chaos.live(seconds)
+        chaos.live(seconds, pace_seconds)
         chaos.heal()
         found = _settled(world)
         record = world.record.history
-        return Lived(seed, found, world.fibers.now / 3600, tuple(chaos.told), _digest(record))
+        told, counts = tuple(chaos.told), _counts(chaos, record)
+        return Lived(seed, found, world.fibers.now / 3600, told, _digest(record), counts)
+
+
+def live_long(seed: int) -> Lived:
+    """Most of a day, with something every quarter of an hour."""
+    return live(seed, 20 * 3600.0, pace_seconds=900.0)
+
+
+def _counts(chaos: Chaos, record: list[Record]) -> Counter[str]:
+    found = Counter(
+        {
+            "launches": sum(isinstance(r, Launched) and r.ours for r in record),
+            "terminations": sum(isinstance(r, Terminated) for r in record),
+            "deaths of the daemon": len(chaos.world.processes) - 1,
+            "requests that went wrong": chaos.mishaps,
+        }
+    )
+    worked = sum("deploy " in text for text in chaos.told)
+    found["changes of what runs"] = worked
+    found["faults and changes by hand"] = len(chaos.told) - worked
+    return found
 
 
 def _settled(world: World) -> list[Violation]:
