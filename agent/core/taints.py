@@ -3,6 +3,7 @@
 NoSchedule and NoExecute keep a pod off a node; PreferNoSchedule is a wish, which is minded until nothing else is left.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,6 +11,9 @@ from agent.model import names
 from agent.model.kubernetes import NodeClaim, Taint, Toleration
 
 SOFT: Final = "PreferNoSchedule"
+_COMPARED: Final = frozenset({"Gt", "Lt"})
+"""Operators by which a taint's number must be greater or less than the toleration's (Kubernetes 1.35)."""
+_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _EPHEMERAL: Final = frozenset(
     {
         ("node.kubernetes.io/not-ready", "NoSchedule"),
@@ -75,4 +79,17 @@ def _matches(toleration: Toleration, taint: Taint) -> bool:
         return False
     if toleration.operator == "Exists":
         return True
-    return bool(toleration.key) and toleration.operator in {"", "Equal"} and toleration.value == taint.value
+    if not toleration.key:
+        return False
+    if toleration.operator in _COMPARED:
+        mine, other = _integer(toleration.value), _integer(taint.value)
+        return (
+            mine is not None and other is not None and (other > mine if toleration.operator == "Gt" else other < mine)
+        )
+    return toleration.operator in {"", "Equal"} and toleration.value == taint.value
+
+
+def _integer(text: str) -> int | None:
+    """A number as the comparison takes it: of 64 bits, without leading zeros or a plus sign; None: it is none."""
+    number = int(text) if _INTEGER.fullmatch(text) else None
+    return number if number is not None and -(1 << 63) <= number < 1 << 63 else None
