@@ -11,6 +11,15 @@ import pytest
 from tests.crash.stage import SharedEc2
 
 MOMENTS = ("before", "cut", "lost", "after")
+SECONDS = 600
+"""A case waits for Leases to run out and for jobs that come each minute; five cases run at once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real processes take longer than what the other tests are held to."""
+    for item in items:
+        if "/tests/crash/" in str(item.path):
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.fixture(scope="session")
