@@ -71,7 +71,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     shown(
         *(5, "A", "EC2 has some of the instances that are wanted and not the rest"),
-        L + "of_ten_launches_the_seven_that_ec2_has_are_kept_and_the_rest_planned_anew",
+        L + "of_five_launches_the_three_that_ec2_has_are_kept_and_the_rest_planned_anew",
     ),
     shown(
         *(6, "A", "One answer holds an instance and errors"),

@@ -17,7 +17,7 @@ NEEDS_XLARGE = {"cpu": "3"}
 ROOMY = {"cpu": 200, "memory": "800Gi"}
 
 
-def test_of_ten_launches_the_seven_that_ec2_has_are_kept_and_the_rest_planned_anew() -> None:
+def test_of_five_launches_the_three_that_ec2_has_are_kept_and_the_rest_planned_anew() -> None:
     with cluster() as world:
         world.pool(limits=ROOMY)
         world.cloud.capacity["t3.xlarge", "*", "*"] = 3
