@@ -6,25 +6,23 @@ admission is about instances of EC2. It lives for a quarter of an hour at most a
 # ruff: noqa: N818 - the names say what happened, which a suffix would only blur
 
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from agent.join.errors import FactsUnavailable, JoinError
 from agent.join.facts import JoinFacts, ca_hashes
-from agent.join.tokens import NAMESPACE, BootstrapToken, secret_manifest, secret_name
+from agent.join.tokens import NAMESPACE, BootstrapToken, kubeadm_secret, secret_name
 from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError, NotFound
 from agent.ssh.connection import Machine
 from agent.ssh.errors import SshError
 
-KUBEADM_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
 LIFE: Final = timedelta(minutes=15)
 PUSHED: Final = "/run/joinery/pushed"
 SCRIPT: Final = "/run/joinery/join.sh"
@@ -87,11 +85,7 @@ def standing(api: KubeApi, name: str) -> bool | None:
 def single_use_token(api: KubeApi, random: Random, now: datetime) -> Iterator[BootstrapToken]:
     """A token for one machine, that is gone when the block ends, however it ends."""
     token = BootstrapToken.generate(random)
-    manifest: dict[str, Any] = secret_manifest(token, now + LIFE, "")
-    # Not one of the daemon's tokens: neither its rotation nor its admission is to know of it.
-    manifest["metadata"] = {"name": secret_name(token.id), "namespace": NAMESPACE}
-    manifest["data"]["auth-extra-groups"] = b64encode(KUBEADM_GROUP.encode()).decode()
-    manifest["data"]["description"] = b64encode(b"For one machine, by joinery join.").decode()
+    manifest = kubeadm_secret(token, now + LIFE, "For one machine, by joinery join.")
     path = paths.secrets(NAMESPACE, secret_name(token.id))
     try:
         api.create(paths.secrets(NAMESPACE), manifest)

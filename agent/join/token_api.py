@@ -20,11 +20,10 @@ from agent.join.tokens import (
 from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.errors import Denied, NotFound
-from agent.model.names import BOOTSTRAP_GROUP
+from agent.model.names import BOOTSTRAP_GROUP, KUBEADM_GROUP
 
 _REVIEW_PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEW: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-_KUBEADM_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
 
 
 class _User(msgspec.Struct):
@@ -96,8 +95,8 @@ class TokenApi:
             return f"the API server takes it for {user.username or 'nobody'}"
         if BOOTSTRAP_GROUP not in user.groups:
             return f"the API server does not count it to {BOOTSTRAP_GROUP}"
-        if _KUBEADM_GROUP in user.groups:
-            return f"it belongs to {_KUBEADM_GROUP}, whose requests kubeadm approves unseen"
+        if KUBEADM_GROUP in user.groups:
+            return f"it belongs to {KUBEADM_GROUP}, whose requests kubeadm approves unseen"
         if not self._signed(token.id):
             return "the controller manager has not signed kube-public/cluster-info with it"
         return ""

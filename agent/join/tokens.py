@@ -16,7 +16,7 @@ import msgspec
 
 from agent.join.errors import TokenMalformed
 from agent.kube.times import rfc3339
-from agent.model.names import BOOTSTRAP_GROUP
+from agent.model.names import BOOTSTRAP_GROUP, KUBEADM_GROUP
 
 NAMESPACE: Final = "kube-system"
 SECRET_TYPE: Final = "bootstrap.kubernetes.io/token"  # noqa: S105 - the type's name, not a secret
@@ -129,24 +129,37 @@ def secret_manifest(token: BootstrapToken, expires_at: datetime, replaces: str) 
     The usage ``signing`` is there because kubeadm's token discovery checks cluster-info by a signature with this very
     token. The group is ours alone: kubeadm's default group would have its requests approved without a look.
     """
+    description = "Joins instances that Joinery launched; rotated by Joinery, do not edit."
+    ours = {"labels": {MANAGED_BY: OURS}, "annotations": {REPLACES: replaces} if replaces else {}}
+    return _manifest(token, expires_at, ours, (BOOTSTRAP_GROUP, description))
+
+
+def kubeadm_secret(token: BootstrapToken, expires_at: datetime, description: str) -> dict[str, object]:
+    """A token in kubeadm's own group, whose joins are approved unseen.
+
+    It is not one of the daemon's: neither its rotation nor its admission knows of it.
+    """
+    return _manifest(token, expires_at, {}, (KUBEADM_GROUP, description))
+
+
+def _manifest(
+    token: BootstrapToken, expires_at: datetime, marks: dict[str, dict[str, str]], about: tuple[str, str]
+) -> dict[str, object]:
+    """The Secret of a token. ``about``: its group and its description."""
+    group, description = about
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {
-            "name": secret_name(token.id),
-            "namespace": NAMESPACE,
-            "labels": {MANAGED_BY: OURS},
-            "annotations": {REPLACES: replaces} if replaces else {},
-        },
+        "metadata": {"name": secret_name(token.id), "namespace": NAMESPACE, **marks},
         "type": SECRET_TYPE,
         "data": {
             "token-id": _encoded(token.id),
             "token-secret": _encoded(token.secret),
             "expiration": _encoded(rfc3339(expires_at)),
-            "description": _encoded("Joins instances that Joinery launched; rotated by Joinery, do not edit."),
+            "description": _encoded(description),
             _AUTHENTICATION: _encoded("true"),
             _SIGNING: _encoded("true"),
-            "auth-extra-groups": _encoded(BOOTSTRAP_GROUP),
+            "auth-extra-groups": _encoded(group),
         },
     }
 

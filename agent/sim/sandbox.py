@@ -8,7 +8,6 @@ its kubeconfig, with the rights that `joinery install` gave it.
 import os
 import random
 import subprocess
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -22,7 +21,7 @@ import yaml
 from botocore.config import Config
 
 from agent.join.facts import JoinFacts, read_facts
-from agent.join.tokens import NAMESPACE, BootstrapToken, secret_manifest, secret_name
+from agent.join.tokens import NAMESPACE, BootstrapToken, kubeadm_secret
 from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.identity import Target, ensure
@@ -37,8 +36,6 @@ from agent.sim.machines.world import NODES, Pace, World
 from agent.sim.team import CLUSTER, FIXED_TOKEN, FixedMachine, fixed_machines, user_data
 
 IMAGE: Final = "ami-0000000000ubu2404"
-KUBEADM_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
-"""kubeadm binds this group to the right to have its first certificate approved unseen."""
 EC2_DELAYS: Final = {"pending": 1.0, "shutting_down": 0.5}
 
 
@@ -181,7 +178,10 @@ class Sandbox:
     def _launch_fixed(self) -> None:
         """The team's machines, as instances with user data of their own and kubeadm's token to join with."""
         token = BootstrapToken.generate(random.SystemRandom())
-        self.api.create(paths.secrets(NAMESPACE), _kubeadm_secret(token))
+        self.api.create(
+            paths.secrets(NAMESPACE),
+            kubeadm_secret(token, utc_now() + timedelta(hours=2), "As kubeadm init would have left it."),
+        )
         with self._aws("ssm") as ssm:
             ssm.put_parameter(Name=FIXED_TOKEN, Value=token.text, Type="SecureString")
         facts = self.facts()
@@ -210,16 +210,6 @@ class Sandbox:
             yield client
         finally:
             client.close()
-
-
-def _kubeadm_secret(token: BootstrapToken) -> dict[str, object]:
-    """The token that kubeadm init would have left: in kubeadm's own group, so that its joins are approved unseen."""
-    manifest: dict[str, Any] = secret_manifest(token, utc_now() + timedelta(hours=2), "")
-    group = b64encode(KUBEADM_GROUP.encode()).decode()
-    return manifest | {
-        "metadata": {"name": secret_name(token.id), "namespace": NAMESPACE},
-        "data": manifest["data"] | {"auth-extra-groups": group},
-    }
 
 
 def apply(api: KubeApi, manifests: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from agent.model.names import KUBEADM_GROUP
 from agent.sim.apiserver.authentication import ANONYMOUS
 from agent.sim.apiserver.messages import AUTHENTICATED, MASTERS
 from agent.sim.apiserver.resources import Object
@@ -17,7 +18,6 @@ from agent.sim.apiserver.resources import Object
 NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 VERSION: Final = "v1.36.3"
 _RBAC: Final = "rbac.authorization.k8s.io"
-_BOOTSTRAPPERS: Final = "system:bootstrappers:kubeadm:default-node-token"
 _NODES: Final = "system:nodes"
 _ALL: Final = ["*"]
 _CSR: Final = "certificates.k8s.io"
@@ -104,14 +104,14 @@ def _cluster_roles() -> Iterator[Object]:
     yield from _granted("system:basic-user", self_reviews, AUTHENTICATED)
     requests = ["certificatesigningrequests"]
     yield _role("system:node-bootstrapper", [_rule([_CSR], requests, ["create", "get", "list", "watch"])])
-    yield _binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", [_BOOTSTRAPPERS])
-    for name, group in (("nodeclient", _BOOTSTRAPPERS), ("selfnodeclient", _NODES)):
+    yield _binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", [KUBEADM_GROUP])
+    for name, group in (("nodeclient", KUBEADM_GROUP), ("selfnodeclient", _NODES)):
         role = f"system:certificates.k8s.io:certificatesigningrequests:{name}"
         yield _role(role, [_rule([_CSR], [f"certificatesigningrequests/{name}"], ["create"])])
         which = "bootstrap" if name == "nodeclient" else "certificate-rotation"
         yield _binding(f"kubeadm:node-autoapprove-{which}", role, [group])
     yield _role("kubeadm:get-nodes", [_rule([""], ["nodes"], ["get"])])
-    yield _binding("kubeadm:get-nodes", "kubeadm:get-nodes", [_BOOTSTRAPPERS])
+    yield _binding("kubeadm:get-nodes", "kubeadm:get-nodes", [KUBEADM_GROUP])
 
 
 def _roles() -> Iterator[Object]:
@@ -127,7 +127,7 @@ def _roles() -> Iterator[Object]:
         ("kubeadm:kubelet-config", "kubelet-config"),
     ):
         yield _role(name, [_rule([""], ["configmaps"], ["get"], [config])], "kube-system")
-        yield _binding(name, name, [_NODES, _BOOTSTRAPPERS], "kube-system")
+        yield _binding(name, name, [_NODES, KUBEADM_GROUP], "kube-system")
 
 
 def _rule(groups: list[str], resources: list[str], verbs: list[str], names: list[str] | None = None) -> dict[str, Any]:
