@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
+from agent.cli.reaching import PLACE, Place, Way, way_options
 from agent.join.errors import JoinError
 from agent.join.facts import JoinFacts, facts_for
 from agent.join.host import HalfJoined, carry_out, look, single_use_token, standing, wait_ready
@@ -20,23 +21,8 @@ from agent.manifests.examine import read
 from agent.manifests.fixed import FixedNode
 from agent.manifests.parsing import fault_lines
 from agent.settings import DEFAULT_PATH, Settings, SettingsError, load
-from agent.ssh.connection import Address, Keys, Machine, connected
+from agent.ssh.connection import Address, Machine
 from agent.ssh.errors import SshError
-
-KNOWN_HOSTS = "~/.ssh/known_hosts"
-
-
-class Place(click.ParamType[Address]):
-    """``[USER@]HOST[:PORT]``."""
-
-    name = "address"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        """Take the text apart; anything else is wrong usage."""
-        try:
-            return Address.parse(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -52,11 +38,9 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 @click.command(name="join")
-@click.argument("host", type=Place(), metavar="[USER@]HOST[:PORT]")
+@click.argument("host", type=Place(), metavar=PLACE)
 @click.option("--user", help="Log in as this user.  [default: as ssh does]")
-@click.option("--identity-file", type=click.Path(path_type=Path), help="Private key.  [default: agent, ~/.ssh]")
-@click.option("--bastion", type=Place(), metavar="[USER@]HOST[:PORT]", help="Go by way of this machine.")
-@click.option("--known-hosts", type=click.Path(path_type=Path), default=KNOWN_HOSTS, show_default=True)
+@way_options
 @click.option("--node-name", help="Name of the node.  [default: the machine's host name]")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label of the node. May be repeated.")
 @click.option("--taint", "taints", multiple=True, metavar="KEY=VALUE:EFFECT", help="Taint. May be repeated.")
@@ -68,9 +52,7 @@ def join(  # noqa: PLR0913 - a command's options
     *,
     host: Address,
     user: str | None,
-    identity_file: Path | None,
-    bastion: Address | None,
-    known_hosts: Path,
+    way: Way,
     node_name: str | None,
     labels: tuple[str, ...],
     taints: tuple[str, ...],
@@ -92,7 +74,7 @@ def join(  # noqa: PLR0913 - a command's options
             if dry_run:
                 click.echo(_script(wish.host(host.host), facts, loaded), nl=False)
                 return
-            with connected(address, Keys(known_hosts.expanduser(), identity_file), bastion) as machine:
+            with way.to(address) as machine:
                 _join(machine, api, wish, (facts, loaded))
 
 

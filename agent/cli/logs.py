@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
@@ -10,14 +9,14 @@ from agent.aws.ec2 import Ec2
 from agent.aws.errors import AwsError
 from agent.aws.session import AwsSession
 from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
-from agent.cli.join import KNOWN_HOSTS, Place
+from agent.cli.reaching import PLACE, Place, Way, way_options
 from agent.kube import paths, wire
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError
 from agent.kube.kinds import items
 from agent.report.joining import Told, read, redacted
 from agent.settings import DEFAULT_PATH, SettingsError, load
-from agent.ssh.connection import Address, Keys, Machine, connected
+from agent.ssh.connection import Address, Machine
 from agent.ssh.errors import SshError
 
 INSTANCE = "i-"
@@ -31,19 +30,15 @@ FROM_MACHINE = {
 
 @click.command(name="logs")
 @click.argument("target", metavar="NODE|INSTANCE|NODECLAIM")
-@click.option("--ssh", "address", type=Place(), metavar="[USER@]HOST[:PORT]", help="Ask the machine itself, by SSH.")
-@click.option("--identity-file", type=click.Path(path_type=Path), help="Private key.  [default: agent, ~/.ssh]")
-@click.option("--bastion", type=Place(), metavar="[USER@]HOST[:PORT]", help="Go by way of this machine.")
-@click.option("--known-hosts", type=click.Path(path_type=Path), default=KNOWN_HOSTS, show_default=True)
+@click.option("--ssh", "address", type=Place(), metavar=PLACE, help="Ask the machine itself, by SSH.")
+@way_options
 @click.option("--settings", default=DEFAULT_PATH, show_default=True, metavar="FILE", help="The daemon's settings.")
 @kubeconfig_option
-def logs(  # noqa: PLR0913 - a command's options
+def logs(
     *,
     target: str,
     address: Address | None,
-    identity_file: Path | None,
-    bastion: Address | None,
-    known_hosts: Path,
+    way: Way,
     settings: str,
     kubeconfig: str | None,
 ) -> None:
@@ -54,7 +49,7 @@ def logs(  # noqa: PLR0913 - a command's options
     """
     with _sentences():
         if address is not None:
-            with connected(address, Keys(known_hosts.expanduser(), identity_file), bastion) as machine:
+            with way.to(address) as machine:
                 _of_machine(machine)
             return
         loaded = load(settings)
