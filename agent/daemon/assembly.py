@@ -43,8 +43,8 @@ from agent.kube.install import karpenter_running
 from agent.kube.lease import LeaseLock
 from agent.kube.times import utc_now
 from agent.model.plan import Cluster, Lesson
-from agent.report.journal import Journal
-from agent.report.observing import Observing, Publisher
+from agent.report.journal import Journal, Publisher
+from agent.report.observing import Observing
 from agent.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -24,6 +23,7 @@ from agent.daemon.machines import Machines
 from agent.daemon.observe import NotYet, Observer
 from agent.model.actions import Action
 from agent.model.plan import Lesson, Memory, Plan, Snapshot
+from agent.report.journal import Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -51,16 +51,6 @@ class Wakeup:
         if self._event.wait(seconds):
             self._event.wait(0)
             self._event.clear()
-
-
-class Publisher(Protocol):
-    """Tells people and machines what a cycle decided."""
-
-    def publish(self, snapshot: Snapshot, plan: Plan, started: tuple[Action, ...]) -> None:
-        """Log, Events, metrics."""
-
-    def waiting(self, sentence: str) -> None:
-        """No decision was possible, and why."""
 
 
 @dataclass

@@ -5,6 +5,7 @@ The sentence is always the decision's own Reason. A refusal that stands is not r
 
 import threading
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -18,6 +19,16 @@ log = structlog.get_logger(__name__)
 
 LOUD = (a.Launch, a.DisruptNode, a.DeleteClaim, a.TerminateMachine, a.RecordLaunch, a.RegisterNode, a.InitializeNode)
 """Actions of which the log tells at level info; the others are steps of these."""
+
+
+class Publisher(Protocol):
+    """Tells people and machines what a cycle decided."""
+
+    def publish(self, snapshot: Snapshot, plan: Plan, started: tuple[Action, ...]) -> None:
+        """Log, Events, metrics."""
+
+    def waiting(self, sentence: str) -> None:
+        """No decision was possible, and why."""
 
 
 @dataclass

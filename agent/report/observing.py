@@ -1,13 +1,14 @@
 """The record of a daemon that observes, on disk: appended to, bounded, and never in the way of a decision."""
 
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import structlog
 
 from agent.model.actions import Action
 from agent.model.plan import Plan, Snapshot
+from agent.report.journal import Publisher
 from agent.report.observed import STILL, Line, line
 
 log = structlog.get_logger(__name__)
@@ -15,16 +16,6 @@ log = structlog.get_logger(__name__)
 MOST_BYTES: Final = 8 << 20
 """Of one file; the one before it is kept, so that twice as much is the most there is."""
 OLDER: Final = ".1"
-
-
-class Publisher(Protocol):
-    """Is told of each cycle."""
-
-    def publish(self, snapshot: Snapshot, plan: Plan, started: tuple[Action, ...]) -> None:
-        """A decision was made."""
-
-    def waiting(self, sentence: str) -> None:
-        """No decision is possible."""
 
 
 class Observing:

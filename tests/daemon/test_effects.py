@@ -15,7 +15,7 @@ from agent.aws import errors as aws
 from agent.daemon.act import EFFECTS, Actor, Fenced, Hands
 from agent.daemon.act import executor as executing
 from agent.daemon.batch import BatchWindow
-from agent.daemon.loop import Loop, Publisher, Wakeup
+from agent.daemon.loop import Loop, Wakeup
 from agent.daemon.machines import Machines
 from agent.daemon.observe import Observer
 from agent.kube import errors as kube
@@ -24,6 +24,7 @@ from agent.model.names import ClaimName, ClassName, InstanceTypeName, NodeName, 
 from agent.model.plan import Plan, Snapshot
 from agent.model.reasons import Reason
 from agent.model.resources import ZERO
+from agent.report.journal import Publisher
 from tests.build import NOW, snapshot
 
 ACT = Path(executing.__file__).parent
