@@ -23,6 +23,10 @@ BLIND: Final = timedelta(minutes=15)
 """A longer silence is time in which nobody looked."""
 
 
+Prices = dict[tuple[str, str, str], int]
+"""Of a type in a zone, by capacity type: nano-dollars per hour."""
+
+
 class Wanted(msgspec.Struct, frozen=True, rename="camel"):
     """A node that would have been bought."""
 
@@ -74,6 +78,7 @@ def line(snapshot: Snapshot, plan: Plan, before: Line | None) -> Line:
 
     While the batch window is open nothing is decided on: then what was wanted before stands, as long as its pods wait.
     """
+    prices = _prices(snapshot)
     if snapshot.provision:
         wanted = tuple(
             Wanted(x.draft.pool, x.instance_type, x.zone, x.capacity_type, x.price_nano_usd, tuple(sorted(x.pods)))
@@ -85,15 +90,14 @@ def line(snapshot: Snapshot, plan: Plan, before: Line | None) -> Line:
     return Line(
         at=snapshot.now,
         wanted=tuple(sorted(wanted, key=lambda w: (w.pods, w.instance_type))),
-        unwanted=_unwanted(snapshot, plan),
-        fixed=_fixed(snapshot),
+        unwanted=_unwanted(snapshot, plan, prices),
+        fixed=_fixed(snapshot, prices),
         refused=len(plan.refusals) if snapshot.provision else before.refused if before is not None else 0,
     )
 
 
-def _unwanted(snapshot: Snapshot, plan: Plan) -> tuple[Unwanted, ...]:
+def _unwanted(snapshot: Snapshot, plan: Plan, prices: Prices) -> tuple[Unwanted, ...]:
     labels_of = {str(node.name): node.meta.labels for node in snapshot.nodes}
-    prices = _prices(snapshot)
     found = []
     for action in plan.actions:
         if isinstance(action, DisruptNode) and action.node is not None:
@@ -104,12 +108,12 @@ def _unwanted(snapshot: Snapshot, plan: Plan) -> tuple[Unwanted, ...]:
     return tuple(sorted(found, key=lambda u: u.node))
 
 
-def _fixed(snapshot: Snapshot) -> tuple[Fixed, ...]:
+def _fixed(snapshot: Snapshot, prices: Prices) -> tuple[Fixed, ...]:
     """Nodes that no claim accounts for, by type."""
     claimed = {claim.provider_id for claim in snapshot.claims if claim.provider_id is not None}
     counts = Counter(_type(node) for node in snapshot.nodes if node.provider_id not in claimed)
     least: dict[str, int] = {}
-    for (kind, _, capacity_type), price in _prices(snapshot).items():
+    for (kind, _, capacity_type), price in prices.items():
         if capacity_type == "on-demand":
             least[kind] = min(price, least.get(kind, price))
     return tuple(Fixed(kind, count, least.get(kind)) for kind, count in sorted(counts.items()))
@@ -119,7 +123,7 @@ def _type(node: Node) -> str:
     return node.meta.labels.get(names.INSTANCE_TYPE, "")
 
 
-def _prices(snapshot: Snapshot) -> dict[tuple[str, str, str], int]:
+def _prices(snapshot: Snapshot) -> Prices:
     return {
         (kind.name, offering.zone, offering.capacity_type): offering.price_nano_usd
         for listed in snapshot.instance_types.values()
