@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+# What needs more than Python has a target of its own.
+APART  := cluster crash roots system systemd terraform
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo picture check test test-cluster test-system test-crash test-systemd test-roots test-terraform story bench hours lock generate clean
@@ -37,7 +39,7 @@ check: $(STAMP)  ## Formatting, lint, types, layers, generated files
 	$(BIN)/python -m agent.join.fixed --check
 
 test: $(STAMP)  ## Everything that needs only Python
-	$(PYTEST) -n 2 --ignore=tests/cluster --ignore=tests/system --ignore=tests/terraform --ignore=tests/crash --ignore=tests/systemd --ignore=tests/roots tests
+	$(PYTEST) -n 2 $(APART:%=--ignore=tests/%) tests
 
 test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight minutes)
 	$(BIN)/python tests/cluster/build.py

@@ -17,6 +17,7 @@ from agent.model import names
 from agent.sim.embedded import CREDENTIALS, REGION
 from agent.sim.team import CLUSTER
 from tests.crash.stage import Stage
+from tests.virtual.record import is_true
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/worker-scalable.yaml"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -80,7 +81,7 @@ def run(stage: Stage, count: int) -> None:
 
     def there() -> bool:
         claims = stage.claims()
-        whole = [c for c in claims if _is_true(c, "Initialized") and "deletionTimestamp" not in c["metadata"]]
+        whole = [c for c in claims if is_true(c, "Initialized") and "deletionTimestamp" not in c["metadata"]]
         return stage.running() == count == len(whole) == len(claims) == len(stage.ours())
 
     # A rotation that failed is tried again after a minute.
@@ -196,8 +197,3 @@ def _delete_claim(stage: Stage) -> None:
         return name not in {c["metadata"]["name"] for c in stage.claims()}
 
     stage.wait(f"{name} is gone", gone)
-
-
-def _is_true(body: dict[str, Any], kind: str) -> bool:
-    conditions = body.get("status", {}).get("conditions", [])
-    return any(c["type"] == kind and c["status"] == "True" for c in conditions)

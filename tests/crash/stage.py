@@ -16,18 +16,17 @@ import msgspec
 import yaml
 
 from agent.cli.install import installation
-from agent.kube import paths, wire
+from agent.kube import paths
 from agent.kube.install import install as install_objects
 from agent.kube.kinds import items
 from agent.model.names import NAMESPACE
-from agent.sim.apiserver import User
 from agent.sim.daemon import DaemonProcess
 from agent.sim.embedded import EmbeddedEc2
 from agent.sim.machines.world import Pace
 from agent.sim.sandbox import EC2_DELAYS, Sandbox, is_ours
-from agent.sim.team import CLUSTER, ZONES, FixedMachine
+from agent.sim.team import ZONES, FixedMachine
 from tests.crash import doomed
-from tests.crash.witness import OPERATOR, Blow, Witness
+from tests.crash.witness import Blow, Witness, operator_kubeconfig
 from tests.virtual import history as h
 from tests.virtual.invariants import Bounds, violations
 from tests.virtual.record import accounts
@@ -74,6 +73,7 @@ class Stage(Sandbox):
         super().__init__(folder, fixed=FIXED, pace=QUICK)
         self.ec2 = ec2
         self.witness: Witness
+        self.operator: Path
         self.deaths = 0
         self._number = 0
         self.daemons: list[DaemonProcess] = []
@@ -96,20 +96,12 @@ class Stage(Sandbox):
         super().__exit__(kind, error, trace)
 
     def _watch(self) -> None:
-        uid = wire.uid(self.api.get(paths.namespaces("kube-system")))
-        self.witness = Witness(self.server.api, self.ec2, (CLUSTER, uid))
-        # The server looks its API's method up at every request.
-        setattr(self.server.api, "handle", self.witness.handle)  # noqa: B010 - mypy: a method is not assigned to
+        self.witness = Witness(self.server.api, self.ec2)
+        self.operator = operator_kubeconfig(self.server, self.folder)
         self.settings.write_text(yaml.safe_dump(yaml.safe_load(self.settings.read_text()) | SETTINGS))
         self.ec2.delays(**EC2_DELAYS | {"pending": 0.2, "shutting_down": 0.2})
-        self.server.write_kubeconfig(self.operator, user=User(OPERATOR, ("system:masters", "system:authenticated")))
         self.wait("the fixed machines", lambda: self.fixed_ready() == len(FIXED))
         self.witness.cloud.look()
-
-    @property
-    def operator(self) -> Path:
-        """The kubeconfig of whoever runs a command."""
-        return self.folder / "operator.conf"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -12,15 +12,14 @@ import msgspec
 import pytest
 
 from agent.cli.install import installation
-from agent.kube import paths, wire
+from agent.kube import paths
 from agent.kube.api import KubeApi
 from agent.kube.install import install
 from agent.kube.kinds import items
 from agent.model.names import NAMESPACE
-from agent.sim.apiserver import Api, ApiServer, User
-from agent.sim.team import CLUSTER
+from agent.sim.apiserver import Api, ApiServer
 from tests.crash.stage import KILLED, SharedEc2, Stage, run_command
-from tests.crash.witness import OPERATOR, Blow, Witness
+from tests.crash.witness import Blow, Witness, operator_kubeconfig
 from tests.virtual.history import Write
 from tests.virtual.invariants import Bounds, violations
 
@@ -34,14 +33,9 @@ class Bare:
 
     def __init__(self, server: ApiServer, folder: Path, ec2: SharedEc2) -> None:
         self.server = server
-        self.kubeconfig = server.write_kubeconfig(
-            folder / "operator.conf", user=User(OPERATOR, ("system:masters", "system:authenticated"))
-        )
+        self.kubeconfig = operator_kubeconfig(server, folder)
         self._log = folder / "install.log"
-        with KubeApi.from_kubeconfig(str(self.kubeconfig)) as api:
-            uid = wire.uid(api.get(paths.namespaces("kube-system")))
-        self.witness = Witness(server.api, ec2, (CLUSTER, uid))
-        setattr(server.api, "handle", self.witness.handle)  # noqa: B010 - mypy: a method is not assigned to
+        self.witness = Witness(server.api, ec2)
 
     def install(self) -> int:
         arguments = ("install", "--kubeconfig", str(self.kubeconfig))

@@ -14,13 +14,16 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs
 
 import msgspec
 
-from agent.sim.apiserver import Api, Request, Response, WatchStream
+from agent.sim.apiserver import Api, ApiServer, Request, Response, User, WatchStream
+from agent.sim.apiserver.messages import AUTHENTICATED, MASTERS
 from agent.sim.embedded import Steering
+from agent.sim.team import CLUSTER
 from tests.crash.doomed import BY, EFFECT, HEADER_BY, HEADER_EFFECT
 from tests.crash.truth import Clock, Ec2Truth, KubernetesTruth
 from tests.virtual.history import Record
@@ -44,12 +47,22 @@ class Blow(NamedTuple):
     whose writes are counted (``write 3``), also before and after."""
 
 
-class Witness:
-    """Set ``blow`` and ``victim``; read ``recorder.history``."""
+def operator_kubeconfig(server: ApiServer, folder: Path) -> Path:
+    """The kubeconfig of whoever runs a command."""
+    return server.write_kubeconfig(folder / "operator.conf", user=User(OPERATOR, (MASTERS, AUTHENTICATED)))
 
-    def __init__(self, api: Api, ec2: Steering, identity: tuple[str, str]) -> None:
+
+class Witness:
+    """Stands before the server from now on. Set ``blow`` and ``victim``; read ``recorder.history``."""
+
+    def __init__(self, api: Api, ec2: Steering) -> None:
         self._api = api
         self._answer = api.handle
+        # The server looks its API's method up at every request.
+        setattr(api, "handle", self.handle)  # noqa: B010 - mypy: a method is not assigned to
+        system = api.store.get("namespaces", ("", "kube-system"))
+        assert system is not None, "every cluster has it"
+        identity = (CLUSTER, str(system.object["metadata"]["uid"]))
         self.kubernetes = KubernetesTruth(api)
         self.cloud = Ec2Truth(ec2)
         # The truths have what the recorder reads of the models.

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -100,8 +101,7 @@ class Machine:
             + self._log.read_text(errors="replace")[-2000:]
         )
 
-    def wait(self, what: str, condition: object, seconds: float = SECONDS) -> None:
-        assert callable(condition)
+    def wait(self, what: str, condition: Callable[[], object], seconds: float = SECONDS) -> None:
         ends = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < ends, f"{what} did not come within {seconds:.0f} s\n{self.journal()}"

@@ -192,13 +192,13 @@ class Recorder:
 
     def _disrupted(self, name: str) -> h.Disrupted | None:
         claim = self._cluster.objects[CLAIMS].get(name)
-        if claim is None or not _is_true(claim, "DisruptionReason"):
+        if claim is None or not is_true(claim, "DisruptionReason"):
             return None
         pool = claim["metadata"]["labels"].get(names.NODEPOOL, "")
         mine = [c for c in self._cluster.items(CLAIMS) if c["metadata"]["labels"].get(names.NODEPOOL) == pool]
-        counted = [c for c in mine if _is_true(c, "Initialized") and not _is_true(c, "InstanceTerminating")]
+        counted = [c for c in mine if is_true(c, "Initialized") and not is_true(c, "InstanceTerminating")]
         others = [c for c in counted if c["metadata"]["name"] != name]
-        going = sum(1 for c in others if "deletionTimestamp" in c["metadata"] and _is_true(c, "DisruptionReason"))
+        going = sum(1 for c in others if "deletionTimestamp" in c["metadata"] and is_true(c, "DisruptionReason"))
         found = self._cluster.objects[POOLS].get(pool)
         allowed = min((_allowed(b, len(counted)) for b in _budgets(found)), default=len(counted))
         return h.Disrupted(at=self.now, claim=name, pool=pool, going=going, allowed=allowed)
@@ -232,7 +232,8 @@ def deadline_of(claim: Json) -> datetime | None:
     return datetime.fromisoformat(meta["deletionTimestamp"]) + timedelta(seconds=int(grace.removesuffix("s")))
 
 
-def _is_true(claim: Json, kind: str) -> bool:
+def is_true(claim: Json, kind: str) -> bool:
+    """Whether a condition of an object holds."""
     return any(c["type"] == kind and c["status"] == "True" for c in claim.get("status", {}).get("conditions", []))
 
 
