@@ -48,7 +48,7 @@ test-cluster: $(STAMP)  ## Against a real control plane (built once, about eight
 test-system: $(STAMP)  ## Against sshd, shellcheck and systemd's tools
 	$(PYTEST) tests/system
 
-test-crash: $(STAMP)  ## The real daemon killed at each of its effects, on the sandbox (about a quarter of an hour)
+test-crash: $(STAMP)  ## The real daemon killed at each of its effects, on the sandbox (about ten minutes)
 	$(PYTEST) -n 5 tests/crash
 
 test-systemd: $(STAMP)  ## The units, started by a systemd of their own in namespaces (needs root and cgroup v2)
