@@ -6,6 +6,7 @@ selector that forces the most nodes becomes a resource of its own, of which a no
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from agent.core.bins import Demand
 from agent.core.fields import Fields
@@ -16,6 +17,9 @@ from agent.core.queues import Entry, Queue, entries, queues
 from agent.core.requirements import Requirements
 from agent.core.space import Vector
 
+TYPICAL: Final = 0.4
+TYPICAL_OF_MANY: Final = 0.5
+"""Pods are counted as large of one resource or another by a column of this price, as a share of the dearest one's."""
 Kind = tuple[HostRule, Requirements, int]
 """What decides, beside amounts, whether pods may join a node: host rule, undecided requirements, pods in a unit."""
 
@@ -34,11 +38,13 @@ class Terrain:
     """In the order in which they are served."""
     value_of: dict[int, float]
     """What a unit of each demand costs at least, in its group."""
+    typical: float
+    """The share of the dearest column's price at which columns are typical."""
     _queues: dict[tuple[int, tuple[int, ...], Vector], tuple[Queue, ...]] = field(default_factory=dict)
     _listed: dict[tuple[int, tuple[int, ...]], tuple[Entry, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ground: Ground) -> "Terrain":
+    def of(cls, ground: Ground, typical: float = TYPICAL) -> "Terrain":
         """Look at the demands; queues are made when they are asked for."""
         demands = ground.problem.demands
         single = tuple(
@@ -54,24 +60,29 @@ class Terrain:
         kind_of = tuple(number_of[_identity(d)] for d in demands)
         found = groups(ground, single)
         value_of = {n: value for group in found for n, value in group.value.items()}
-        return cls(ground, single, fields, kind_of, found, value_of)
+        return cls(ground, single, fields, kind_of, found, value_of, typical)
 
     def queues(self, group: Group, column: int, *, own: bool) -> tuple[Queue, ...]:
         """Per resource: the demands that take a larger share of it than of any other.
 
         Those of the group's ``own``, or of all that are served later and may use the column. They are the same for all
-        columns of about the same shape.
+        columns of about the same shape: those of one that is neither large nor small.
         """
-        net = group.nets[column]
         later = (g.number for g in self.groups[group.number + 1 :] if g.mask >> column & 1)
         listed = (group.number,) if own else tuple(later)
         if not listed:
             return ()
-        shape = tuple((amount * 4 // (net[0] or 1)).bit_length() for amount in net)
+        shape = _shape(group.nets[column])
         key = (group.number, listed, shape)
         if key not in self._queues:
-            self._queues[key] = queues(self.fields, net, self._entries(group, listed))
+            self._queues[key] = queues(self.fields, self._net(group, shape), self._entries(group, listed))
         return self._queues[key]
+
+    def _net(self, group: Group, shape: Vector) -> Vector:
+        """What the most typical column of a shape has."""
+        wanted = self.typical * group.rooms[-1][1]
+        alike = [(abs(price - wanted), c) for c, price, _ in group.rooms if _shape(group.nets[c]) == shape]
+        return group.nets[min(alike)[1]]
 
     def _entries(self, group: Group, listed: tuple[int, ...]) -> tuple[Entry, ...]:
         key = (group.number, listed)
@@ -84,6 +95,11 @@ class Terrain:
             ]
             self._listed[key] = entries(self.fields, asked)
         return self._listed[key]
+
+
+def _shape(net: Vector) -> Vector:
+    """How much there is of each resource for one of the first, to the next power of two."""
+    return tuple((amount * 4 // (net[0] or 1)).bit_length() for amount in net)
 
 
 def _identity(demand: Demand) -> tuple[int, int, int]:

@@ -2,25 +2,30 @@
 
 First-fit decreasing is always among them, so that the answer is never dearer than it. Steering is tried with nodes of
 all sizes and with smaller ones only, because which rounds better depends on the demands; where few pods share a node,
-also with each of the largest demands as a node's first pod. The worst nodes of the best answer are packed once more.
+also by patterns, or with each of the largest demands as a node's first pod. The worst nodes of the best answer are
+packed once more.
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
-from agent.core.bins import Bin
+from agent.core.bins import Bin, Problem
 from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
 from agent.core.merging import merged
+from agent.core.patterns.generating import generated, suits
 from agent.core.repacking import repacked
 from agent.core.steered import Style, steered
-from agent.core.terrain import Terrain
+from agent.core.terrain import TYPICAL_OF_MANY, Terrain
 
 PLAIN: Final = (Style(0.75), Style(1.0))
 HEADS: Final = Style(1.0, heads=8)
 """Trying several first pods pays when few pods share a node, and costs most when many do."""
 FEW_PODS: Final = 20
 """So many pods share a node when few do."""
+FEW_NODES: Final = 300
+"""So few nodes are packed in all styles."""
 FEW_UNITS: Final = 100
 """So few are packed in one style: an answer in milliseconds is worth more than the last percent of a few nodes."""
 MANY_DEMANDS: Final = 2000
@@ -78,16 +83,23 @@ def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
 def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
     """Variants of steering, and the cheapest of them with its worst nodes packed once more."""
     problem = ground.problem
-    terrain = Terrain.of(ground)
     counts = [d.count for d in problem.demands]
+    if len(counts) > MANY_DEMANDS:
+        return [steered(Terrain.of(ground, TYPICAL_OF_MANY), MANY, counts)]
+    terrain = Terrain.of(ground)
     if sum(counts) <= FEW_UNITS:
         return [steered(terrain, HEADS, counts)]
-    if len(counts) > MANY_DEMANDS:
-        return [steered(terrain, MANY, counts)]
     found = [steered(terrain, style, counts) for style in PLAIN]
-    pods = sum(problem.placed(v) for v in found)
-    few = pods <= FEW_PODS * sum(map(len, found))
-    if few:
+    pods, nodes = sum(problem.placed(v) for v in found), sum(map(len, found))
+    if pods > FEW_PODS * nodes:
+        return [*found, repacked(terrain, _cheapest(problem, found), REPACKED)]
+    # Patterns come out well whatever they begin with, so that many nodes need no other style.
+    if nodes <= FEW_NODES * len(found) or not suits(terrain):
         found.append(steered(terrain, HEADS, counts))
-    best = min(found, key=lambda v: (-problem.placed(v), problem.price(v), len(v)))
-    return [*found, repacked(terrain, best, REPACKED_FEW if few else REPACKED)]
+        found.append(repacked(terrain, _cheapest(problem, found), REPACKED_FEW))
+    return [*found, generated(terrain, _cheapest(problem, found), found, HEADS)]
+
+
+def _cheapest(problem: Problem, found: Iterable[tuple[Bin, ...]]) -> tuple[Bin, ...]:
+    """Of those that place the most pods."""
+    return min(found, key=lambda v: (-problem.placed(v), problem.price(v), len(v)))

@@ -9,6 +9,7 @@ from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
 from agent.core.hosts import HostRule
 from agent.core.merging import merged
+from agent.core.patterns.generating import generated
 from agent.core.repacking import repacked
 from agent.core.steered import Style, steered
 from agent.core.terrain import Terrain
@@ -25,7 +26,8 @@ def every_way(problem: Problem) -> list[tuple[Bin, ...]]:
     terrain, counts = Terrain.of(ground), [d.count for d in problem.demands]
     plain = first_fit(ground, range(len(problem.demands)), -1)
     ways = [plain] + [steered(terrain, style, counts) for style in (Style(0.75), Style(heads=8))]
-    return [*ways, merged(ground, plain), repacked(terrain, plain, (Style(), Style(0.5)))]
+    again = [repacked(terrain, plain, (Style(), Style(0.5))), generated(terrain, plain, ways, Style())]
+    return [*ways, merged(ground, plain), *again]
 
 
 @LAWS
