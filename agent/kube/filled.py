@@ -11,6 +11,8 @@ from agent.kube.workloads import DEFAULT_NAMESPACE
 from agent.model.kubernetes import Pod, PriorityClass
 from agent.model.volumes import VolumeClaim
 
+_UNSAID: Final = (None, "")
+
 
 class _Condition(msgspec.Struct, gc=False):
     type: str | None = None
@@ -62,7 +64,7 @@ def prioritized(pods: Iterable[Pod], classes: Iterable[PriorityClass]) -> Iterat
 def inside_namespace(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object in its namespace; one that names none is in the default one."""
     metadata = obj.get("metadata")
-    if not isinstance(metadata, Mapping) or metadata.get("namespace"):
+    if not isinstance(metadata, Mapping) or metadata.get("namespace") not in _UNSAID:
         return obj
     return {**obj, "metadata": {**metadata, "namespace": DEFAULT_NAMESPACE}}
 

@@ -71,7 +71,7 @@ def value(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        # A number beyond the range of a double: YAML's infinity, as everywhere.
+        # A number beyond the range of a double: what it is to YAML, as in any other file.
         return next(_yaml(bytes(raw).decode()))
 
 

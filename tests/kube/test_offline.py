@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+import yaml
+
 from agent.kube.offline import Objects, objects
-from agent.manifests import load_documents
+from agent.manifests import check_documents, load_documents
 from agent.model.constraints import PodAffinityTerm, Requirement
 
 
@@ -86,3 +89,37 @@ def test_ephemeral_volumes_get_the_claims_that_a_cluster_would_make() -> None:
         "there-scratch": ("default", "own"),
         "api-0-scratch": ("default", "gp3"),
     }
+
+
+def faults(text: str) -> list[str]:
+    return [str(f) for f in objects(load_documents(text, "f").documents).faults]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"metadata": {"name": "a", "namespace": 0}}, "metadata.namespace: expected `str | null`, got `int`"),
+        ({"metadata": {"name": "a"}, "status": {"conditions": 1.5}}, "status.conditions: expected `array | null`, got"),
+        ({"metadata": {"labels": {"a": "b"}}}, "metadata.name: is required"),
+        ({"metadata": {"name": "a", "namespace": []}}, "metadata.namespace: expected `str | null`, got `array`"),
+        ({"spec": {"nodeName": 1}}, "spec.nodeName: expected `str | null`, got `int`"),
+    ],
+)
+def test_a_pod_has_the_same_fault_in_a_json_list_and_in_yaml(change: dict[str, object], fault: str) -> None:
+    whole = {"apiVersion": "v1", "kind": "List", "items": [{**manifest("v1", "Pod", "a"), **change}]}
+    (listed,) = faults(json.dumps(whole))
+    (written,) = faults(yaml.safe_dump(whole))
+    assert fault in listed
+    assert fault in written.replace("float", "int")
+
+
+def test_a_number_beyond_all_bounds_is_no_matter_where_nobody_reads_it() -> None:
+    pod = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"x": 1e999}}'
+    assert faults(f'{{"kind": "List", "items": [{pod}]}}') == []
+
+
+def test_a_number_beyond_all_bounds_is_a_fault_of_what_people_write() -> None:
+    pool = '{"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "a"}, "spec": {"weight": 1e999}}'
+    (document,) = load_documents(f'{{"kind": "List", "items": [{pool}]}}', "f").documents
+    assert document.obj["spec"] == {"weight": "1e999"}
+    assert "f: NodePool/a: spec.weight: must be an integer" in map(str, check_documents((document,)).faults)
