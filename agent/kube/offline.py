@@ -4,7 +4,7 @@ What a cluster would have filled in is filled in here: the namespace, the readin
 reconciled, the scheduler's verdict on a pod that it has never seen, and which Node belongs to which NodeClaim.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -113,14 +113,14 @@ class _Reading:
     faults: list[Fault] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     _made: list[VolumeClaim] = field(default_factory=list)
-    _values: list[Value] = field(default_factory=list)
+    _values: defaultdict[type, list[Any]] = field(default_factory=lambda: defaultdict(list))
     _workloads: list[tuple[Document, Workload]] = field(default_factory=list)
     _sources: dict[tuple[type[Value], str, str], str] = field(default_factory=dict)
     _ignored: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def all_of(self, kind: type[M]) -> tuple[M, ...]:
         """Every value of one kind, in the order of the files."""
-        return tuple(value for value in self._values if isinstance(value, kind))
+        return tuple(self._values[kind])
 
     def volume_claims(self) -> tuple[VolumeClaim, ...]:
         """Those of the files, and those that ephemeral volumes would have got."""
@@ -143,7 +143,7 @@ class _Reading:
 
     def expand(self) -> None:
         """Give Deployments their pods; say of other workloads that they add none."""
-        given = labels_by_namespace(self.all_of(Pod))
+        given = labels_by_namespace(self.all_of(Pod)) if self._workloads else {}
         for document, found in self._workloads:
             if found.replicas == 0 or found.is_owned or has_pods(found, given):
                 continue
@@ -183,7 +183,7 @@ class _Reading:
             self.faults.append(Fault(document.source, document.kind, document.name, "", text))
             return
         self._sources[key] = document.source
-        self._values.append(value)
+        self._values[type(value)].append(value)
         if isinstance(value, Pod) and value.claims:
             self._made += claims_made(made or inside_namespace(document.obj))
 

@@ -38,10 +38,12 @@ class _Dated(msgspec.Struct):
     """What of an object tells of times."""
 
     metadata: _Metadata | None = None
-    status: Any = None
+    status: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 _decoder: Final = msgspec.json.Decoder(_Dated)
+_IN_JSON: Final = re.compile(rb'"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][^"]*)"(?!\s*:)')
+"""A text, not a key, that may be a moment, in JSON that escapes nothing."""
 
 
 def newest(objects: Iterable[Mapping[str, Any] | msgspec.Raw]) -> datetime | None:
@@ -51,26 +53,34 @@ def newest(objects: Iterable[Mapping[str, Any] | msgspec.Raw]) -> datetime | Non
     """
     texts: set[str] = set()
     for obj in objects:
-        dated = _dated_raw(obj) if isinstance(obj, msgspec.Raw) else _dated_obj(obj)
-        if (metadata := dated.metadata) is not None:
-            noticed = metadata.annotations.get(names.INTERRUPTION) if isinstance(metadata.annotations, dict) else None
-            said = (metadata.creation_timestamp, metadata.deletion_timestamp, noticed)
-            texts.update(text for text in said if isinstance(text, str))
-        _collect(dated.status, texts)
+        if isinstance(obj, msgspec.Raw):
+            _collect_raw(obj, texts)
+        else:
+            metadata = obj.get("metadata")
+            stamps = (metadata.get(key) for key in _KEYS) if isinstance(metadata, Mapping) else ()
+            _collect_metadata(_Metadata(*stamps), texts)
+            _collect(obj.get("status"), texts)
     return max((found for text in texts if (found := parse_time(text)) is not None), default=None)
 
 
-def _dated_raw(raw: msgspec.Raw) -> _Dated:
+def _collect_raw(raw: msgspec.Raw, texts: set[str]) -> None:
     try:
-        return _decoder.decode(raw)
+        dated = _decoder.decode(raw)
+        status = bytes(dated.status)
+        if b"\\" in status:
+            _collect(msgspec.json.decode(status), texts)
+        else:
+            texts.update(map(bytes.decode, _IN_JSON.findall(status)))
     except msgspec.MsgspecError:  # that is a fault of the object, which its reader words
-        return _Dated()
+        return
+    if dated.metadata is not None:
+        _collect_metadata(dated.metadata, texts)
 
 
-def _dated_obj(obj: Mapping[str, Any]) -> _Dated:
-    metadata = obj.get("metadata")
-    stamps = (metadata.get(key) for key in _KEYS) if isinstance(metadata, Mapping) else ()
-    return _Dated(_Metadata(*stamps), obj.get("status"))
+def _collect_metadata(metadata: _Metadata, texts: set[str]) -> None:
+    noticed = metadata.annotations.get(names.INTERRUPTION) if isinstance(metadata.annotations, dict) else None
+    said = (metadata.creation_timestamp, metadata.deletion_timestamp, noticed)
+    texts.update(text for text in said if isinstance(text, str))
 
 
 def _collect(status: object, texts: set[str]) -> None:

@@ -123,3 +123,28 @@ def test_a_number_beyond_all_bounds_is_a_fault_of_what_people_write() -> None:
     (document,) = load_documents(f'{{"kind": "List", "items": [{pool}]}}', "f").documents
     assert document.obj["spec"] == {"weight": "1e999"}
     assert "f: NodePool/a: spec.weight: must be an integer" in map(str, check_documents((document,)).faults)
+
+
+@pytest.mark.parametrize(
+    ("status", "moment"),
+    [
+        ({"startTime": "2026-01-02T03:04:05Z"}, "2026-01-02T03:04:05+00:00"),
+        ({"startTime": "2026-01-02T03:04:05Z", "message": 'a "quoted" word'}, "2026-01-02T03:04:05+00:00"),
+        (
+            {"a": [{"b": "2026-01-02T05:04:05+02:00"}], "message": "since 2027-01-02T03:04:05Z"},
+            "2026-01-02T03:04:05+00:00",
+        ),
+        (
+            {"message": 'since "2027-01-02T03:04:05Z"', "a": "2026-01-02T03:04:05.5Z"},
+            "2026-01-02T03:04:05.500000+00:00",
+        ),
+        ({"2026-01-02T03:04:05Z": "2026-13-02T03:04:05Z"}, None),
+        ([], None),
+    ],
+)
+def test_the_newest_time_is_the_same_in_a_json_list_and_alone(status: object, moment: str | None) -> None:
+    pod = manifest("v1", "ConfigMap", "a", status=status)
+    for whole in (pod, {"kind": "List", "items": [pod]}):
+        for indent in (None, 2):
+            found = objects(load_documents(json.dumps(whole, indent=indent), "f").documents).newest
+            assert (found.isoformat() if found is not None else None) == moment
