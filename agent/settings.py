@@ -9,6 +9,7 @@ from pydantic import AllowInfNan, BaseModel, Strict
 from agent.manifests.documents import load_documents
 from agent.manifests.examine import examine
 from agent.manifests.faults import path_text
+from agent.manifests.meanings import meanings
 from agent.manifests.scalars import Between, Flag, Matching, NonEmpty, Whole
 from agent.manifests.written import Rule, Written
 from agent.model import names
@@ -259,13 +260,14 @@ def reference() -> str:
 
 def _rows(model: type[BaseModel], path: str) -> list[str]:
     rows = []
+    said = meanings(model)
     for name, info in model.model_fields.items():
         where = f"{path}{info.alias or name}"
         if isinstance(info.default, Written):
             rows += _rows(type(info.default), f"{where}.")
             continue
         default = "required" if info.is_required() else "unset" if info.default is None else f"`{_yaml(info.default)}`"
-        meaning = " ".join((info.description or "").split()).replace("|", "\\|").replace("<", "&lt;")
+        meaning = " ".join(said.get(name, "").split()).replace("|", "\\|").replace("<", "&lt;")
         rows.append(f"| `{where}` | {default} | {meaning} |")
     return rows
 

@@ -15,9 +15,13 @@ def read_documents(file: str) -> Documents:
         click.ClickException: it is not there or cannot be read.
     """
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return load_documents(raw.decode("utf-8-sig"), file)
+        return load_documents(_text(file), file)
     except OSError as error:
         raise click.ClickException(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{file}: is not UTF-8 text") from error
+
+
+def _text(file: str) -> str:
+    raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    return raw.decode("utf-8-sig")

@@ -16,7 +16,7 @@ EXAMPLES = """\b
 Examples:
   joinery plan
   joinery plan -f examples/worker-scalable.yaml -f examples/five-scan-workers.yaml
-  kubectl get nodepools,nodeclaims,nodes,pods -A -o yaml | joinery plan -f - -o json
+  kubectl get nodepools,nodeclaims,nodes,pods -A -o json | joinery plan -f - -o json
 """
 
 

@@ -124,8 +124,8 @@ def answer(question: Question, *, provision: bool = True, disrupt: bool = True) 
     if question.snapshot is not None:
         return _replayed(question, question.snapshot)
     settings = _settings(question)
-    documents, faults = _documents(question)
-    read, types = _read(documents, faults, question.catalog)
+    # What was read stays in no variable: the text of files is larger than all that is made of it.
+    read, types = _read(*_documents(question), question.catalog)
     provided = shipped(zones(read.pools, read.classes, read.nodes, read.claims), settings.region)
     now = question.now or (read.newest if question.files else None) or utc_now()
     snapshot = _snapshot(read, types if types is not None else provided, settings, now)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from agent.kube import paths, wire
+from agent.kube import csr, paths, wire
 from agent.kube.approvals import CONFIG_MAP, approvals
 from agent.kube.cache import Kind
 from agent.kube.wire import WireFault
@@ -75,7 +75,7 @@ def kinds(namespace: str) -> tuple[Kind, ...]:
         Kind("storageclasses", paths.storage_classes(), wire.storage_class),
         Kind("csinodes", paths.csi_nodes(), wire.attach_limits),
         Kind("namespaces", paths.namespaces(), wire.namespace),
-        Kind("certificatesigningrequests", paths.csrs(), wire.certificate_request),
+        Kind("certificatesigningrequests", paths.csrs(), csr.certificate_request),
         Kind("tokens", paths.secrets("kube-system"), _token, ours),
         Kind("approvals", paths.config_maps(namespace), approvals, named),
     )

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 
 import msgspec
 from cryptography import x509
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from agent.kube.wire.objects import WireCondition, WireMeta
+from agent.kube.wire.reading import reader
 from agent.model.kubernetes import CertificateRequest
 
 _BLOCK = re.compile(
@@ -70,6 +72,9 @@ def request_model(wire: WireRequest) -> CertificateRequest:
         return _described(plain, _parsed(base64.b64decode(spec.request or "", validate=True)))
     except _MALFORMED as error:
         return msgspec.structs.replace(plain, fault=f"not a certificate request: {error}")
+
+
+certificate_request: Callable[[bytes | msgspec.Raw], CertificateRequest] = reader(WireRequest, request_model)
 
 
 def _parsed(pem: bytes) -> x509.CertificateSigningRequest:

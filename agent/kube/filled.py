@@ -1,7 +1,7 @@
 """What a cluster would have filled in: namespaces, claims of ephemeral volumes, priorities, the scheduler's verdict."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,11 +11,44 @@ from agent.kube.workloads import DEFAULT_NAMESPACE
 from agent.model.kubernetes import Pod, PriorityClass
 from agent.model.volumes import VolumeClaim
 
+_UNSAID: Final = (None, "")
 
-def as_pod(raw: bytes, *, pending: bool) -> Pod:
-    """The pod; with ``pending`` one that no node was found for, unless it has one. Raises ``WireFault``."""
+
+class _Condition(msgspec.Struct, gc=False):
+    type: str | None = None
+
+
+class _Spec(msgspec.Struct, gc=False, rename="camel"):
+    scheduling_gates: tuple[msgspec.Raw, ...] | None = None
+
+
+class _Status(msgspec.Struct, gc=False):
+    conditions: tuple[_Condition, ...] | None = None
+
+
+class _Judged(msgspec.Struct, gc=False):
+    spec: _Spec | None = None
+    status: _Status | None = None
+
+
+_judged: Final = msgspec.json.Decoder(_Judged)
+
+
+def as_pod(raw: bytes | msgspec.Raw) -> Pod:
+    """The pod; one that no scheduler has said anything of, as one that no node was found for. Raises ``WireFault``."""
     found = wire.pod(raw)
-    return msgspec.structs.replace(found, unschedulable=True) if pending and found.node_name is None else found
+    if found.node_name is not None or found.unschedulable or not _is_undecided(raw):
+        return found
+    return msgspec.structs.replace(found, unschedulable=True)
+
+
+def _is_undecided(raw: bytes | msgspec.Raw) -> bool:
+    """Whether no scheduler has said anything of the pod: a person wrote it, and it counts as pending, unless gated."""
+    judged = _judged.decode(raw)
+    if judged.spec is not None and judged.spec.scheduling_gates:
+        return False
+    conditions = (judged.status.conditions if judged.status is not None else None) or ()
+    return all(c.type != "PodScheduled" for c in conditions)
 
 
 def prioritized(pods: Iterable[Pod], classes: Iterable[PriorityClass]) -> Iterator[Pod]:
@@ -28,19 +61,10 @@ def prioritized(pods: Iterable[Pod], classes: Iterable[PriorityClass]) -> Iterat
         yield msgspec.structs.replace(pod, priority=value) if value and not pod.priority else pod
 
 
-def is_undecided(obj: Mapping[str, Any]) -> bool:
-    """Whether no scheduler has said anything of the pod: a person wrote it, and it counts as pending, unless gated."""
-    status, spec = obj.get("status"), obj.get("spec")
-    conditions = status.get("conditions") if isinstance(status, Mapping) else None
-    if isinstance(spec, Mapping) and spec.get("schedulingGates"):
-        return False
-    return not any(isinstance(c, Mapping) and c.get("type") == "PodScheduled" for c in conditions or ())
-
-
 def inside_namespace(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object in its namespace; one that names none is in the default one."""
     metadata = obj.get("metadata")
-    if not isinstance(metadata, Mapping) or metadata.get("namespace"):
+    if not isinstance(metadata, Mapping) or metadata.get("namespace") not in _UNSAID:
         return obj
     return {**obj, "metadata": {**metadata, "namespace": DEFAULT_NAMESPACE}}
 

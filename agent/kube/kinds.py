@@ -98,6 +98,18 @@ def read(api: "KubeApi", path: str) -> Manifest | None:
     return found
 
 
+class _Page(msgspec.Struct):
+    items: list[msgspec.Raw] | None = None
+
+
+def raw_items(api: "KubeApi", path: str) -> list[msgspec.Raw]:
+    """Every object of a collection, not yet decoded; none when the server does not know the kind."""
+    try:
+        return [item for page in api.pages(path) for item in msgspec.json.decode(page, type=_Page).items or ()]
+    except NotFound:
+        return []
+
+
 def items(api: "KubeApi", path: str, params: Mapping[str, str] | None = None) -> list[Manifest]:
     """Every object of a collection; none when the server does not know the kind."""
     try:

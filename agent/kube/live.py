@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from agent.kube import paths
-from agent.kube.kinds import items
+from agent.kube.kinds import raw_items
 from agent.manifests import Document
 
 if TYPE_CHECKING:  # whoever reads files only need not wait for a client's import
@@ -29,17 +31,33 @@ _READ: Final = (
 """apiVersion, kind and collection of everything that a plan is made from."""
 
 
+class _Meta(msgspec.Struct):
+    name: str = ""
+
+
+class _Head(msgspec.Struct):
+    metadata: _Meta
+
+
+_head: Final = msgspec.json.Decoder(_Head)
+
+
 def live_documents(api: "KubeApi") -> tuple[Document, ...]:
     """Everything that a plan is made from. A kind that the server does not know has no objects.
 
     Raises:
         KubeError: the server cannot be read.
     """
-    found = []
+    found: list[Document] = []
     for version, kind, path in _READ:
-        group = version.partition("/")[0] if "/" in version else ""
-        for item in items(api, path):
-            # Items of a list do not say what they are.
-            obj = {**item, "apiVersion": version, "kind": kind}
-            found.append(Document(SOURCE, kind, group, str(obj["metadata"].get("name", "")), obj))
+        found += [_document(item, kind, version) for item in raw_items(api, path)]
     return tuple(found)
+
+
+def _document(item: msgspec.Raw, kind: str, version: str) -> Document:
+    """Items of a list do not say what they are; those that a model reads must."""
+    name = _head.decode(item).metadata.name
+    document = Document(SOURCE, kind, version, name, item)
+    if document.model is None:
+        return document
+    return msgspec.structs.replace(document, content={**document.obj, "apiVersion": version, "kind": kind})

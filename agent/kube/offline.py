@@ -4,17 +4,17 @@ What a cluster would have filled in is filled in here: the namespace, the readin
 reconciled, the scheduler's verdict on a pod that it has never seen, and which Node belongs to which NodeClaim.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from agent.kube import wire
-from agent.kube.filled import as_pod, claims_made, encoded, inside_namespace, is_undecided, prioritized
+from agent.kube.filled import as_pod, claims_made, encoded, inside_namespace, prioritized
 from agent.kube.linked import linked
+from agent.kube.readers import READERS, Value, value_of
 from agent.kube.timestamps import newest
 from agent.kube.wire import WireFault
 from agent.kube.workloads import (
@@ -25,19 +25,11 @@ from agent.kube.workloads import (
     labels_by_namespace,
     workload,
 )
-from agent.manifests import (
-    Document,
-    NodeClassManifest,
-    kubelet_settings,
-    parse_node_class,
-    parse_node_overlay,
-    parse_node_pool,
-)
-from agent.manifests.disks import root_volume_bytes, volumes
+from agent.manifests import Document
 from agent.manifests.faults import Fault, Note
-from agent.model.ec2 import KubeletSettings, NodeClass, Subnet
+from agent.manifests.text import TextError
+from agent.model.ec2 import NodeClass
 from agent.model.kubernetes import (
-    Condition,
     DaemonSet,
     Namespace,
     Node,
@@ -48,7 +40,6 @@ from agent.model.kubernetes import (
     PriorityClass,
     VolumeAttachment,
 )
-from agent.model.names import Zone
 from agent.model.overlays import NodeOverlay
 from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 
@@ -108,90 +99,10 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         storage_classes=reading.all_of(StorageClass),
         attach_limits=reading.all_of(AttachLimits),
         namespaces={n.meta.name: n.meta.labels for n in reading.all_of(Namespace)},
-        newest=newest(d.obj for d in listed),
+        newest=newest(d.content for d in listed),
         faults=tuple(reading.faults),
         notes=(*reading.notes, *reading.passed_over()),
     )
-
-
-def node_class(obj: Mapping[str, Any]) -> NodeClass:
-    """A class as its own status says what its terms mean; one without conditions counts as ready."""
-    manifest = parse_node_class(obj, given_hash=True)
-    spec = manifest.spec
-    return NodeClass(
-        meta=manifest.meta,
-        ami_family=spec.family if spec is not None else "",
-        subnets=_subnets(manifest),
-        images=manifest.pinned,
-        kubelet=kubelet_settings(KubeletSettings(), spec.kubelet) if spec is not None else KubeletSettings(),
-        root_volume_bytes=root_volume_bytes(spec) if spec is not None else 0,
-        volumes=volumes(spec) if spec is not None else 1,
-        hash=manifest.hash,
-        hash_version=manifest.hash_version,
-        conditions=manifest.conditions or (Condition("Ready", "True", "Assumed"),),
-        faults=manifest.faults,
-        notes=manifest.notes,
-    )
-
-
-class _WireSubnet(msgspec.Struct):
-    id: str = ""
-    zone: str = ""
-
-
-def _subnets(manifest: NodeClassManifest) -> tuple[Subnet, ...]:
-    """Of the status, which no person wrote: one that cannot be read is none."""
-    try:
-        written = msgspec.convert(manifest.status.get("subnets") or (), tuple[_WireSubnet, ...])
-    except msgspec.ValidationError:
-        return ()
-    return tuple(Subnet(s.id, Zone(s.zone)) for s in written if s.zone)
-
-
-Value = (
-    Pod
-    | Node
-    | NodeClaim
-    | NodePool
-    | NodeClass
-    | NodeOverlay
-    | PodDisruptionBudget
-    | DaemonSet
-    | VolumeAttachment
-    | Volume
-    | VolumeClaim
-    | StorageClass
-    | AttachLimits
-    | Namespace
-    | PriorityClass
-)
-
-READERS: Final[Mapping[tuple[str, str], Callable[[Document, bytes], Value]]] = {
-    ("", "Pod"): lambda document, raw: as_pod(raw, pending=is_undecided(document.obj)),
-    ("", "Node"): lambda _, raw: wire.node(raw),
-    ("karpenter.sh", "NodeClaim"): lambda _, raw: wire.node_claim(raw),
-    ("karpenter.sh", "NodePool"): lambda document, _: parse_node_pool(document.obj, given_hash=True),
-    ("karpenter.k8s.aws", "EC2NodeClass"): lambda document, _: node_class(document.obj),
-    ("karpenter.sh", "NodeOverlay"): lambda document, _: parse_node_overlay(document.obj),
-    ("policy", "PodDisruptionBudget"): lambda _, raw: wire.pod_disruption_budget(raw),
-    ("apps", "DaemonSet"): lambda _, raw: wire.daemonset(raw),
-    ("storage.k8s.io", "VolumeAttachment"): lambda _, raw: wire.volume_attachment(raw),
-    ("", "PersistentVolume"): lambda _, raw: wire.volume(raw),
-    ("", "PersistentVolumeClaim"): lambda _, raw: wire.volume_claim(raw),
-    ("storage.k8s.io", "StorageClass"): lambda _, raw: wire.storage_class(raw),
-    ("storage.k8s.io", "CSINode"): lambda _, raw: wire.attach_limits(raw),
-    ("", "Namespace"): lambda _, raw: wire.namespace(raw),
-    ("scheduling.k8s.io", "PriorityClass"): lambda _, raw: wire.priority_class(raw),
-}
-"""API group and kind to what reads an object of it. Each raises ``WireFault``."""
-_NAMESPACED: Final = frozenset(
-    {
-        ("", "Pod"),
-        ("", "PersistentVolumeClaim"),
-        ("policy", "PodDisruptionBudget"),
-        ("apps", "DaemonSet"),
-    }
-)
 
 
 @dataclass(slots=True)
@@ -202,14 +113,14 @@ class _Reading:
     faults: list[Fault] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     _made: list[VolumeClaim] = field(default_factory=list)
-    _values: list[Value] = field(default_factory=list)
+    _values: defaultdict[type, list[Any]] = field(default_factory=lambda: defaultdict(list))
     _workloads: list[tuple[Document, Workload]] = field(default_factory=list)
     _sources: dict[tuple[type[Value], str, str], str] = field(default_factory=dict)
     _ignored: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def all_of(self, kind: type[M]) -> tuple[M, ...]:
         """Every value of one kind, in the order of the files."""
-        return tuple(value for value in self._values if isinstance(value, kind))
+        return tuple(self._values[kind])
 
     def volume_claims(self) -> tuple[VolumeClaim, ...]:
         """Those of the files, and those that ephemeral volumes would have got."""
@@ -222,18 +133,17 @@ class _Reading:
         kind = (document.group, document.kind)
         try:
             if kind in READERS:
-                obj = inside_namespace(document.obj) if kind in _NAMESPACED else document.obj
-                self._keep(document, obj, READERS[kind](document, encoded(obj)))
+                self._keep(document, value_of(document))
             elif kind in WORKLOADS:
                 self._workloads.append((document, workload(encoded(document.obj))))
             elif document.obj.get("kind"):
                 self._ignored[document.source, document.kind] += 1
-        except WireFault as error:
+        except (WireFault, TextError) as error:
             self._fault(document, error)
 
     def expand(self) -> None:
         """Give Deployments their pods; say of other workloads that they add none."""
-        given = labels_by_namespace(self.all_of(Pod))
+        given = labels_by_namespace(self.all_of(Pod)) if self._workloads else {}
         for document, found in self._workloads:
             if found.replicas == 0 or found.is_owned or has_pods(found, given):
                 continue
@@ -243,8 +153,8 @@ class _Reading:
                 continue
             try:
                 for obj in expanded(document, found):
-                    self._keep(document, obj, as_pod(encoded(obj), pending=is_undecided(obj)))
-            except WireFault as error:
+                    self._keep(document, as_pod(encoded(obj)), obj)
+            except (WireFault, TextError) as error:
                 self._fault(document, error, inside="spec.template.")
 
     def passed_over(self) -> tuple[Note, ...]:
@@ -254,7 +164,8 @@ class _Reading:
             for (source, kind), count in self._ignored.items()
         )
 
-    def _keep(self, document: Document, obj: Mapping[str, Any], value: Value) -> None:
+    def _keep(self, document: Document, value: Value, made: Mapping[str, Any] | None = None) -> None:
+        """Take the value of a document, or of an object that was made of it."""
         meta = value.meta
         if not meta.name:
             self._fault(document, WireFault(_NAMELESS))
@@ -272,11 +183,11 @@ class _Reading:
             self.faults.append(Fault(document.source, document.kind, document.name, "", text))
             return
         self._sources[key] = document.source
-        self._values.append(value)
+        self._values[type(value)].append(value)
         if isinstance(value, Pod) and value.claims:
-            self._made += claims_made(obj)
+            self._made += claims_made(made or inside_namespace(document.obj))
 
-    def _fault(self, document: Document, error: WireFault, inside: str = "") -> None:
+    def _fault(self, document: Document, error: ValueError, inside: str = "") -> None:
         """One line, with the place in front as everywhere."""
         if (document.source, document.kind, document.name) in self.faulty:
             return

@@ -12,7 +12,7 @@ from agent.manifests.nodeclass import EC2NodeClassManifest
 from agent.manifests.nodeoverlay import NodeOverlayManifest
 from agent.manifests.nodepool import NodePoolManifest
 from agent.manifests.notes import class_notes, pool_notes
-from agent.manifests.text import TextError, parsed
+from agent.manifests.text import TextError, parsed, value
 from agent.manifests.written import Written
 
 KINDS: Final[dict[tuple[str, str], type[Written]]] = {
@@ -25,6 +25,8 @@ KINDS: Final[dict[tuple[str, str], type[Written]]] = {
 _GROUPS: Final = {kind: group for group, kind in KINDS}
 _UNREAD: Final = frozenset({"CapacityBuffer"})
 """Kinds of Karpenter's that this version has no model of."""
+_NO_KIND: Final = "object"
+"""What an object is called that does not say what it is."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -32,9 +34,24 @@ class Document(msgspec.Struct, frozen=True):
 
     source: str
     kind: str
-    group: str
+    api_version: str
     name: str
-    obj: dict[str, Any]
+    content: dict[str, Any] | msgspec.Raw
+    """Raw: as it stands in a JSON List, of which people write few and clusters print large ones."""
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        group, slash, _ = self.api_version.partition("/")
+        return group if slash else ""
+
+    @property
+    def obj(self) -> dict[str, Any]:
+        """The object as plain values; raw content is decoded each time. Raises ``TextError``."""
+        if isinstance(self.content, dict):
+            return self.content
+        decoded: dict[str, Any] = value(self.content)
+        return decoded
 
     @property
     def model(self) -> type[Written] | None:
@@ -62,9 +79,9 @@ def load_documents(text: str, source: str) -> Documents:
     faults: list[Fault] = []
     try:
         for number, raw in enumerate(parsed(text)):
-            for obj in _opened(raw):
-                if isinstance(obj, Mapping):
-                    found.append(_document(dict(obj), source))
+            for item in _opened(raw):
+                if (document := _document(item, source)) is not None:
+                    found.append(document)
                 else:
                     faults.append(
                         Fault(source, "document", str(number), "", "must be an object with apiVersion and kind")
@@ -93,10 +110,12 @@ def check_documents(documents: tuple[Document, ...]) -> Checked:
 
 def _kind_faults(document: Document) -> Iterator[tuple[str, str]]:
     """What is wrong with an object that no model reads: no kind at all, or one that only looks like ours."""
-    for field in ("apiVersion", "kind"):
-        if not text_of(document.obj, field):
-            yield field, "is required"
-            return
+    if not document.api_version:
+        yield "apiVersion", "is required"
+        return
+    if document.kind == _NO_KIND and not text_of(document.obj, "kind"):
+        yield "kind", "is required"
+        return
     if document.kind in _GROUPS:
         if document.group in {group for group, _ in KINDS} or not document.group:
             version = "v1alpha1" if document.kind == "NodeOverlay" else "v1"
@@ -121,8 +140,40 @@ def _opened(raw: object) -> Iterator[object]:
         yield raw
 
 
-def _document(obj: dict[str, Any], source: str) -> Document:
+class _HeadMeta(msgspec.Struct):
+    name: str | None = None
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    api_version: str | None = None
+    kind: str | None = None
+    metadata: _HeadMeta | None = None
+
+
+_HEAD: Final = msgspec.json.Decoder(_Head)
+
+
+def _document(item: object, source: str) -> Document | None:
+    """The document of an item that is an object; None for any other."""
+    if isinstance(item, msgspec.Raw):
+        return _raw_document(item, source)
+    if not isinstance(item, Mapping):
+        return None
+    obj = dict(item)
     metadata = obj.get("metadata")
     name = text_of(metadata, "name") if isinstance(metadata, Mapping) else ""
-    group, slash, _ = text_of(obj, "apiVersion").partition("/")
-    return Document(source, text_of(obj, "kind") or "object", group if slash else "", name, obj)
+    return Document(source, text_of(obj, "kind") or _NO_KIND, text_of(obj, "apiVersion"), name, obj)
+
+
+def _raw_document(item: msgspec.Raw, source: str) -> Document | None:
+    """The document of an item of a JSON List; None when it is no object.
+
+    Only what people write for Joinery is decoded as a whole: of other objects a reader takes what it needs.
+    """
+    try:
+        head = _HEAD.decode(item)
+    except msgspec.ValidationError:
+        return _document(value(item), source)
+    name = (head.metadata.name if head.metadata is not None else None) or ""
+    document = Document(source, head.kind or _NO_KIND, head.api_version or "", name, item)
+    return document if document.model is None else _document(document.obj, source)

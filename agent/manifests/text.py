@@ -29,21 +29,53 @@ class TextError(ValueError):
         self.language = language
 
 
+class _Listed(msgspec.Struct):
+    kind: str = ""
+    items: list[msgspec.Raw] | None = None
+
+
+_LISTED: Final = msgspec.json.Decoder(_Listed)
+
+
 def parsed(text: str) -> Iterator[Any]:
-    """The documents of a text.
+    """The documents of a text. The items of a JSON List are left as they stand in it, so that not all are in memory.
 
     Raises:
         TextError: it cannot be read. What stands before the fault has been yielded.
     """
     if text.lstrip().startswith("{"):
         try:
-            document = msgspec.json.decode(text)
+            document = _json(text)
         except (msgspec.DecodeError, RecursionError):
             # A flow mapping, or several JSON objects with --- between: YAML reads those, and words faults with a line.
             pass
         else:
             yield document
             return
+    yield from _yaml(text)
+
+
+def _json(text: str) -> object:
+    """Raises ``DecodeError`` when the text is no JSON."""
+    try:
+        listed = _LISTED.decode(text)
+    except msgspec.ValidationError:
+        return msgspec.json.decode(text)
+    if listed.items is None or not listed.kind.endswith("List"):
+        return msgspec.json.decode(text)
+    return {"kind": listed.kind, "items": listed.items}
+
+
+def value(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON value
+    """An item of a JSON List. Raises ``TextError`` when it holds what no reader takes."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        # A number beyond the range of a double: what it is to YAML, as in any other file.
+        return next(_yaml(bytes(raw).decode()))
+
+
+def _yaml(text: str) -> Iterator[Any]:
     aliases = _ALIAS.search(text) is not None
     try:
         for document in yaml.load_all(text, _Loader):

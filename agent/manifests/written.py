@@ -13,6 +13,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from agent.manifests.meanings import meanings
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -41,7 +43,6 @@ class Written(BaseModel):
         extra="forbid",
         frozen=True,
         alias_generator=to_camel,
-        use_attribute_docstrings=True,
         validate_by_name=False,
         validate_by_alias=True,
     )
@@ -49,8 +50,10 @@ class Written(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Pydantic's schema of the model with the rules that the API server can check."""
+        """Pydantic's schema of the model with its fields' meanings and the rules that the API server can check."""
         json = handler.resolve_ref_schema(handler(schema))
+        for name, text in meanings(cls).items():
+            json["properties"][cls.model_fields[name].alias or name]["description"] = text
         validations = [rule.validation() for rule in cls.RULES if rule.cel]
         if validations:
             json["x-kubernetes-validations"] = validations

@@ -17,7 +17,7 @@ from cryptography.x509.oid import AttributeOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.kube import wire
+from agent.kube.csr import certificate_request
 from agent.model.kubernetes import CertificateRequest
 from tests.kube.apihttp import Json
 
@@ -47,7 +47,7 @@ def read(request: bytes, status: Json | None = None) -> CertificateRequest:
         },
         "status": status or {},
     }
-    return wire.certificate_request(json.dumps(body).encode())
+    return certificate_request(json.dumps(body).encode())
 
 
 def test_a_kubelets_request_is_read_whole() -> None:
@@ -208,7 +208,7 @@ def test_an_issued_request_is_known_as_such() -> None:
 
 def test_base64_that_is_none_is_a_fault() -> None:
     body = {"metadata": {}, "spec": {"request": "!!!!"}}
-    assert wire.certificate_request(json.dumps(body).encode()).fault.startswith("not a certificate request: ")
+    assert certificate_request(json.dumps(body).encode()).fault.startswith("not a certificate request: ")
 
 
 def test_a_name_of_a_type_that_no_standard_has_is_a_fault() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.kube import wire
+from agent.kube import csr, wire
 from agent.kube.wire.objects import WireFault
 from tests.kube.apihttp import Json
 
@@ -125,7 +125,7 @@ CASES: list[tuple[Reader, Json]] = [
     (wire.pod_disruption_budget, BUDGET),
     (wire.daemonset, DAEMONSET),
     (wire.volume_attachment, ATTACHMENT),
-    (wire.certificate_request, REQUEST),
+    (csr.certificate_request, REQUEST),
 ]
 
 

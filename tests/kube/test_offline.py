@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+import yaml
+
 from agent.kube.offline import Objects, objects
-from agent.manifests import load_documents
+from agent.manifests import check_documents, load_documents
 from agent.model.constraints import PodAffinityTerm, Requirement
 
 
@@ -86,3 +89,62 @@ def test_ephemeral_volumes_get_the_claims_that_a_cluster_would_make() -> None:
         "there-scratch": ("default", "own"),
         "api-0-scratch": ("default", "gp3"),
     }
+
+
+def faults(text: str) -> list[str]:
+    return [str(f) for f in objects(load_documents(text, "f").documents).faults]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"metadata": {"name": "a", "namespace": 0}}, "metadata.namespace: expected `str | null`, got `int`"),
+        ({"metadata": {"name": "a"}, "status": {"conditions": 1.5}}, "status.conditions: expected `array | null`, got"),
+        ({"metadata": {"labels": {"a": "b"}}}, "metadata.name: is required"),
+        ({"metadata": {"name": "a", "namespace": []}}, "metadata.namespace: expected `str | null`, got `array`"),
+        ({"spec": {"nodeName": 1}}, "spec.nodeName: expected `str | null`, got `int`"),
+    ],
+)
+def test_a_pod_has_the_same_fault_in_a_json_list_and_in_yaml(change: dict[str, object], fault: str) -> None:
+    whole = {"apiVersion": "v1", "kind": "List", "items": [{**manifest("v1", "Pod", "a"), **change}]}
+    (listed,) = faults(json.dumps(whole))
+    (written,) = faults(yaml.safe_dump(whole))
+    assert fault in listed
+    assert fault in written.replace("float", "int")
+
+
+def test_a_number_beyond_all_bounds_is_no_matter_where_nobody_reads_it() -> None:
+    pod = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"x": 1e999}}'
+    assert faults(f'{{"kind": "List", "items": [{pod}]}}') == []
+
+
+def test_a_number_beyond_all_bounds_is_a_fault_of_what_people_write() -> None:
+    pool = '{"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "a"}, "spec": {"weight": 1e999}}'
+    (document,) = load_documents(f'{{"kind": "List", "items": [{pool}]}}', "f").documents
+    assert document.obj["spec"] == {"weight": "1e999"}
+    assert "f: NodePool/a: spec.weight: must be an integer" in map(str, check_documents((document,)).faults)
+
+
+@pytest.mark.parametrize(
+    ("status", "moment"),
+    [
+        ({"startTime": "2026-01-02T03:04:05Z"}, "2026-01-02T03:04:05+00:00"),
+        ({"startTime": "2026-01-02T03:04:05Z", "message": 'a "quoted" word'}, "2026-01-02T03:04:05+00:00"),
+        (
+            {"a": [{"b": "2026-01-02T05:04:05+02:00"}], "message": "since 2027-01-02T03:04:05Z"},
+            "2026-01-02T03:04:05+00:00",
+        ),
+        (
+            {"message": 'since "2027-01-02T03:04:05Z"', "a": "2026-01-02T03:04:05.5Z"},
+            "2026-01-02T03:04:05.500000+00:00",
+        ),
+        ({"2026-01-02T03:04:05Z": "2026-13-02T03:04:05Z"}, None),
+        ([], None),
+    ],
+)
+def test_the_newest_time_is_the_same_in_a_json_list_and_alone(status: object, moment: str | None) -> None:
+    pod = manifest("v1", "ConfigMap", "a", status=status)
+    for whole in (pod, {"kind": "List", "items": [pod]}):
+        for indent in (None, 2):
+            found = objects(load_documents(json.dumps(whole, indent=indent), "f").documents).newest
+            assert (found.isoformat() if found is not None else None) == moment

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kube import wire
+from agent.kube import csr, wire
 from agent.kube.wire.objects import WireFault
 from agent.model import names
 from agent.model.actions import ClaimDraft
@@ -283,7 +283,7 @@ READERS = [
     wire.pod_disruption_budget,
     wire.daemonset,
     wire.volume_attachment,
-    wire.certificate_request,
+    csr.certificate_request,
 ]
 
 

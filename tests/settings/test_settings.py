@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import settings
+from agent.manifests.meanings import meanings
 from agent.model.plan import Limits
 from agent.settings import Settings, SettingsError
 
@@ -172,6 +173,7 @@ def test_an_override_that_does_not_fit_is_named(assignment: str, line: str) -> N
 
 def test_every_field_stands_on_the_reference_page_with_its_meaning() -> None:
     page = settings.reference()
+    said = meanings(Settings)
     for name, info in Settings.model_fields.items():
         assert f"`{info.alias or name}" in page
-        assert info.description
+        assert said[name]

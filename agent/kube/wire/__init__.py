@@ -1,17 +1,15 @@
 """From JSON to model values and back. Only the fields that are read are decoded; the rest costs nothing."""
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import msgspec
 
-from agent.kube import csr
 from agent.kube.wire import cluster, storage
 from agent.kube.wire.cluster import claim_manifest
 from agent.kube.wire.objects import WireFault, conditions, quantities, taints, with_condition
 from agent.kube.wire.pods import WirePod, pod_model
+from agent.kube.wire.reading import reader
 from agent.model.kubernetes import (
-    CertificateRequest,
     DaemonSet,
     Namespace,
     Node,
@@ -26,7 +24,6 @@ from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
 __all__ = [
     "WireFault",
     "attach_limits",
-    "certificate_request",
     "claim_manifest",
     "conditions",
     "config_map_data",
@@ -49,46 +46,26 @@ __all__ = [
     "with_condition",
 ]
 
-W = TypeVar("W")
-M = TypeVar("M")
-
-
-def _reader(wire: type[W], model: Callable[[W], M]) -> Callable[[bytes | msgspec.Raw], M]:
-    decoder = msgspec.json.Decoder(wire)
-
-    def read(raw: bytes | msgspec.Raw) -> M:
-        """Read one object. Raises ``WireFault`` when it cannot be understood."""
-        try:
-            return model(decoder.decode(raw))
-        except msgspec.MsgspecError as error:
-            raise WireFault(str(error)) from error
-
-    return read
-
-
-pod: Callable[[bytes | msgspec.Raw], Pod] = _reader(WirePod, pod_model)
-node: Callable[[bytes | msgspec.Raw], Node] = _reader(cluster.WireNode, cluster.node_model)
-node_claim: Callable[[bytes | msgspec.Raw], NodeClaim] = _reader(cluster.WireClaim, cluster.claim_model)
-pod_disruption_budget: Callable[[bytes | msgspec.Raw], PodDisruptionBudget] = _reader(
+pod: Callable[[bytes | msgspec.Raw], Pod] = reader(WirePod, pod_model)
+node: Callable[[bytes | msgspec.Raw], Node] = reader(cluster.WireNode, cluster.node_model)
+node_claim: Callable[[bytes | msgspec.Raw], NodeClaim] = reader(cluster.WireClaim, cluster.claim_model)
+pod_disruption_budget: Callable[[bytes | msgspec.Raw], PodDisruptionBudget] = reader(
     cluster.WireBudget, cluster.budget_model
 )
-daemonset: Callable[[bytes | msgspec.Raw], DaemonSet] = _reader(cluster.WireDaemonSet, cluster.daemonset_model)
-volume_attachment: Callable[[bytes | msgspec.Raw], VolumeAttachment] = _reader(
+daemonset: Callable[[bytes | msgspec.Raw], DaemonSet] = reader(cluster.WireDaemonSet, cluster.daemonset_model)
+volume_attachment: Callable[[bytes | msgspec.Raw], VolumeAttachment] = reader(
     cluster.WireAttachment, cluster.attachment_model
 )
-namespace: Callable[[bytes | msgspec.Raw], Namespace] = _reader(cluster.WireNamespace, cluster.namespace_model)
-priority_class: Callable[[bytes | msgspec.Raw], PriorityClass] = _reader(
+namespace: Callable[[bytes | msgspec.Raw], Namespace] = reader(cluster.WireNamespace, cluster.namespace_model)
+priority_class: Callable[[bytes | msgspec.Raw], PriorityClass] = reader(
     cluster.WirePriorityClass, cluster.priority_class_model
 )
-volume: Callable[[bytes | msgspec.Raw], Volume] = _reader(storage.WireVolume, storage.volume_model)
-volume_claim: Callable[[bytes | msgspec.Raw], VolumeClaim] = _reader(
-    storage.WireVolumeClaim, storage.volume_claim_model
-)
-storage_class: Callable[[bytes | msgspec.Raw], StorageClass] = _reader(
+volume: Callable[[bytes | msgspec.Raw], Volume] = reader(storage.WireVolume, storage.volume_model)
+volume_claim: Callable[[bytes | msgspec.Raw], VolumeClaim] = reader(storage.WireVolumeClaim, storage.volume_claim_model)
+storage_class: Callable[[bytes | msgspec.Raw], StorageClass] = reader(
     storage.WireStorageClass, storage.storage_class_model
 )
-attach_limits: Callable[[bytes | msgspec.Raw], AttachLimits] = _reader(storage.WireCsiNode, storage.attach_limits_model)
-certificate_request: Callable[[bytes | msgspec.Raw], CertificateRequest] = _reader(csr.WireRequest, csr.request_model)
+attach_limits: Callable[[bytes | msgspec.Raw], AttachLimits] = reader(storage.WireCsiNode, storage.attach_limits_model)
 
 
 class _ConfigMap(msgspec.Struct):

@@ -127,11 +127,15 @@ class PodTerms(msgspec.Struct, gc=False):
 
     def hard(self, pod: PodLabels) -> tuple[PodAffinityTerm, ...]:
         """The required terms that are known."""
-        return tuple(term for t in self.required or () if (term := _known(t, pod)) is not None)
+        if not self.required:
+            return ()
+        return tuple(term for t in self.required if (term := _known(t, pod)) is not None)
 
     def soft(self, pod: PodLabels) -> tuple[PodAffinityTerm, ...]:
         """The preferred terms that are known."""
-        terms = (_known(t.pod_affinity_term, pod, t.weight or 1) for t in self.preferred or ())
+        if not self.preferred:
+            return ()
+        terms = (_known(t.pod_affinity_term, pod, t.weight or 1) for t in self.preferred)
         return tuple(term for term in terms if term is not None)
 
     def is_unknown(self, pod: PodLabels) -> bool:

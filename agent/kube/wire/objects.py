@@ -1,6 +1,7 @@
 """What every object shares on the wire: metadata, conditions, taints, quantities, selectors."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, get_args
 
 import msgspec
@@ -139,9 +140,15 @@ def resources(amounts: Quantities | None) -> Resources:
     if not amounts:
         return ZERO
     try:
-        return parse_resources({name: amount for name, amount in amounts.items() if amount is not None})
+        return _parsed(tuple(amounts.items()))
     except QuantityError as error:
         raise WireFault(str(error)) from error
+
+
+@lru_cache(maxsize=4096)
+def _parsed(amounts: tuple[tuple[str, str | int | float | None], ...]) -> Resources:
+    """Pods that a workload made ask the same: they share one value."""
+    return parse_resources({name: amount for name, amount in amounts if amount is not None})
 
 
 def quantities(amounts: Resources) -> dict[str, str]:

@@ -87,6 +87,8 @@ class WirePodSpec(msgspec.Struct, gc=False, rename="camel"):
 
         With the host's network every container port is one, which the API server fills in.
         """
+        if not any(c.ports for c in self._all()):
+            return ()
         sidecars = (c for c in self.init_containers or () if c.restart_policy == "Always")
         found = {
             HostPort(number, port.protocol or "TCP", "" if port.host_ip in _EVERY_ADDRESS else port.host_ip or "")
