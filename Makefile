@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 # What needs more than Python has a target of its own.
-APART  := cluster crash roots system systemd terraform
+APART  := cluster crash mutation roots system systemd terraform
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture check test test-cluster test-system test-crash test-systemd test-roots test-terraform story bench hours lock generate clean
+.PHONY: help setup demo picture check test test-cluster test-system test-crash test-mutants test-systemd test-roots test-terraform story bench hours lock generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-system: $(STAMP)  ## Against sshd, shellcheck and systemd's tools
 
 test-crash: $(STAMP)  ## The real daemon killed at each of its effects, on the sandbox (about ten minutes)
 	$(PYTEST) -n 5 tests/crash
+
+test-mutants: $(STAMP)  ## The engine without each of Karpenter's rules: whether the rule's tests notice
+	$(PYTEST) -n 2 tests/mutation
 
 test-systemd: $(STAMP)  ## The units, started by a systemd of their own in namespaces (needs root and cgroup v2)
 	$(PYTEST) tests/systemd

@@ -2,24 +2,34 @@
 
 import ast
 import re
-from collections import Counter
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.core.rules import RULES, SECTIONS, Rule, Verdict
+from tests.mutation.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"test_(?:unlike_)?rule_(\d+)_(\d+)_")
 
 
 @cache
-def written() -> Counter[str]:
-    """How often each name of a test stands in the tests."""
-    trees = (ast.parse(path.read_bytes()) for path in sorted((ROOT / "tests").rglob("test_*.py")))
-    functions = (n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))
-    return Counter(f.name for f in functions if f.name.startswith("test_"))
+def written() -> dict[str, tuple[str, ...]]:
+    """Of each name of a test the files that have such a test, from the root."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        functions = (node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.FunctionDef))
+        for function in functions:
+            if function.name.startswith("test_"):
+                found[function.name].append(str(path.relative_to(ROOT)))
+    return {name: tuple(files) for name, files in found.items()}
+
+
+def places(name: str) -> list[str]:
+    """What pytest calls the tests of this name."""
+    return [f"{file}::{name}" for file in written()[name]]
 
 
 def numbered(name: str) -> str | None:
@@ -39,8 +49,17 @@ def test_every_rule_is_listed_once_and_in_order() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.number)
 def test_what_a_rule_names_is_there_and_a_rule_that_holds_or_is_changed_has_tests(rule: Rule) -> None:
-    assert [name for name in rule.tests if not written()[name]] == []
+    assert [name for name in rule.tests if name not in written()] == []
     assert bool(shown(rule)) is (rule.verdict in {Verdict.KEPT, Verdict.DIFFERENT})
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.number)
+def test_the_program_without_the_rule_is_at_hand_for_those_who_ask_whether_its_tests_bite(rule: Rule) -> None:
+    mutants = MUTANTS.get(rule.number, ())
+    assert bool(mutants) is (rule.verdict in {Verdict.KEPT, Verdict.DIFFERENT})
+    for mutant in mutants:
+        assert mutant.old != mutant.new
+        compile(mutant.source(), mutant.file, "exec")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.number)
