@@ -21,22 +21,27 @@ class Mutant(NamedTuple):
     """A text that stands there once."""
     new: str
     """What stands there instead."""
+    also: tuple[Mutant, ...] = ()
+    """What else is changed, where more than one place of the program keeps the rule."""
 
-    def source(self) -> str:
-        """The changed file.
+    def sources(self) -> dict[str, str]:
+        """The changed files, by where they are.
 
         Raises:
-            ValueError: the text does not stand in the file exactly once, so that the mutant says nothing.
+            ValueError: a text does not stand in its file exactly once, so that the mutant says nothing.
         """
-        text = (ROOT / self.file).read_text()
-        if (found := text.count(self.old)) != 1:
-            raise ValueError(f"{self.file} has {found} times: {self.old}")
-        return text.replace(self.old, self.new)
+        found: dict[str, str] = {}
+        for edit in (self, *self.also):
+            text = found.get(edit.file) or (ROOT / edit.file).read_text()
+            if (times := text.count(edit.old)) != 1:
+                raise ValueError(f"{edit.file} has {times} times: {edit.old}")
+            found[edit.file] = text.replace(edit.old, edit.new)
+        return found
 
-    @property
-    def module(self) -> str:
-        """The name by which the file is imported."""
-        return self.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+def module(file: str) -> str:
+    """The name by which a file of the repository is imported."""
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 Mutants = dict[str, tuple[Mutant, ...]]

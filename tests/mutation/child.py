@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mutation import ROOT, Mutant
+from tests.mutation import ROOT, Mutant, module
 from tests.mutation.mutants import MUTANTS
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class _Loader(SourceFileLoader):
     """Compiles the changed text, past the cache of compiled files."""
 
-    def __init__(self, mutant: Mutant) -> None:
-        super().__init__(mutant.module, str(ROOT / mutant.file))
-        self._source = mutant.source()
+    def __init__(self, name: str, file: str, source: str) -> None:
+        super().__init__(name, str(ROOT / file))
+        self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
         return compile(self._source, self.get_filename(fullname), "exec")
@@ -32,15 +32,16 @@ class _Loader(SourceFileLoader):
 
 class _Finder(MetaPathFinder):
     def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
+        self._changed = {module(file): (file, source) for file, source in mutant.sources().items()}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target
-        if fullname != self._mutant.module:
+        if fullname not in self._changed:
             return None
-        return spec_from_file_location(fullname, ROOT / self._mutant.file, loader=_Loader(self._mutant))
+        file, source = self._changed[fullname]
+        return spec_from_file_location(fullname, ROOT / file, loader=_Loader(fullname, file, source))
 
 
 class _Failures:
