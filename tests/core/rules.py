@@ -52,7 +52,11 @@ PENDING: Final = (
     ),
     Rule("5.4", "the order of reading: here one snapshot is decided on, all of one moment", INNER),
     Rule("5.5", "pods of nodes that go get room first"),
-    Rule("5.6", "pods that no node of a pool can serve"),
+    Rule(
+        "5.6",
+        "pods that no node of a pool can serve",
+        tests=("test_rules_3_3_and_5_6_a_host_name_is_no_reason_to_buy_a_node",),
+    ),
     Rule("5.7", "an unlaunched claim holds nothing up", DIFFERENT, where="a launch whose answer is lost"),
     Rule(
         "5.8",
