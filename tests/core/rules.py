@@ -128,7 +128,11 @@ LOOP: Final = (
         "a preference is dropped for whom it must be, and for nobody else",
         tests=("test_a_preference_is_dropped_only_for_the_pods_that_it_cannot_be_kept_for",),
     ),
-    Rule("8.4", "existing nodes before new ones"),
+    Rule(
+        "8.4",
+        "existing nodes before new ones",
+        tests=("test_existing_nodes_are_used_before_anything_is_bought_those_that_are_not_ours_too",),
+    ),
     Rule("8.5", "a preference that can be met is worth a node"),
     Rule("8.6", "the order in which preferences are dropped"),
     Rule("8.7", "PreferNoSchedule", DIFFERENT, where="`PreferNoSchedule` on a node only"),
@@ -141,7 +145,10 @@ LOOP: Final = (
     Rule(
         "8.14",
         "resource claims are refused by name",
-        tests=("test_a_constraint_that_is_not_known_yet_is_refused_by_name_and_never_placed",),
+        tests=(
+            "test_a_constraint_that_is_not_known_yet_is_refused_by_name_and_never_placed",
+            "test_a_hard_constraint_that_the_engine_does_not_know_is_named",
+        ),
     ),
     Rule("8.15", "a log line about preferences that keep nodes busy", LATER, where="Consolidation of used nodes"),
 )
@@ -166,7 +173,11 @@ RESOURCES: Final = (
     ),
     Rule("9.4", "offerings with a capacity of their own: none of EC2's has one", INNER),
     Rule("9.5", "a type needs an available offering"),
-    Rule("9.6", "DaemonSets count per type"),
+    Rule(
+        "9.6",
+        "DaemonSets count per type",
+        tests=("test_rules_9_6_and_9_7_room_for_daemons_is_taken_off_the_types_that_they_run_on",),
+    ),
     Rule("9.7", "which DaemonSets run on a new node"),
     Rule("9.8", "what a DaemonSet's pod asks"),
     Rule(
@@ -177,7 +188,11 @@ RESOURCES: Final = (
             "test_an_amount_and_a_label_that_exclude_each_other_are_named_as_a_pair",
         ),
     ),
-    Rule("9.10", "minValues"),
+    Rule(
+        "9.10",
+        "minValues",
+        tests=("test_rules_9_10_and_2_9_best_effort_lowers_min_values_and_writes_it_down",),
+    ),
     Rule("9.11", "minValues and several pools"),
     Rule(
         "9.12",

@@ -277,7 +277,7 @@ def test_every_plan_holds_its_pods_within_limits_and_answers_each_pod_once(
 def test_spot_is_bought_only_while_it_is_cheaper_than_on_demand() -> None:
     base = instance_type("t3.large")
     both = pool(requirements=(Requirement(names.CAPACITY_TYPE, "In", ("spot", "on-demand")),))
-    for price, expected in ((0.05, "spot"), (0.5, "on-demand")):
+    for price, expected in ((0.05, "spot"), (0.104, "spot"), (0.5, "on-demand")):
         spot = tuple(
             msgspec.structs.replace(o, capacity_type="spot", price_nano_usd=int(price * 1e9)) for o in base.offerings
         )

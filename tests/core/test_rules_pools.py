@@ -366,15 +366,20 @@ def test_rule_7_8_a_type_that_lacks_a_label_cannot_be_what_needs_it() -> None:
 
 
 def test_rule_9_2_a_request_of_zero_for_an_unknown_resource_fits() -> None:
-    nothing = Resources(1000, GIB, 1, extended=())
-    assert len(decide(snapshot(pods=(pod(requests=nothing),))).launches) == 1
-    something = Resources(1000, GIB, 1, extended=(("example.com/x", 1),))
-    assert decide(snapshot(pods=(pod(requests=something),))).launches == ()
+    nothing, something = (amounts("1", "1Gi", **{"example.com/x": amount}) for amount in ("0", "1"))
+    plan = decide(snapshot(pods=(pod(requests=nothing), pod("other", requests=something))))
+    assert [x.pods for x in plan.launches] == [("default/web",)]
 
 
 def test_rule_9_2_nothing_fits_where_more_is_used_than_there_is() -> None:
-    hog = pod("hog", cpu="5", memory="1Mi", node="base")
-    assert placed(decide(snapshot(pods=(pod(cpu="1", memory="1Mi"), hog), nodes=(base(),)))) != {"web": "base"}
+    hog = pod("hog", cpu="0", memory="20Gi", node="base")
+    assert placed(decide(snapshot(pods=(pod(cpu="1", memory="0"), hog), nodes=(base(),)))) != {"web": "base"}
+
+
+def test_rule_9_2_a_node_on_which_not_even_its_daemons_fit_is_never_bought() -> None:
+    log = DaemonSet(Meta("log", "default", "uid-log"), pod("log", requests=amounts("1", **{"example.com/x": "1"})))
+    assert bought(decide(snapshot(pods=(pod(cpu="100m"),)))) == ["t3.medium"]
+    assert bought(decide(snapshot(pods=(pod(cpu="100m"),), daemonsets=(log,)))) == []
 
 
 def test_rule_9_3_huge_pages_are_set_aside_of_the_memory() -> None:
@@ -435,6 +440,8 @@ def test_rule_9_8_a_daemonset_asks_what_its_newest_pod_asks() -> None:
     def running(name: str, cpu: str, hours: int) -> Pod:
         made = meta(name, namespace="default", created_at=NOW - timedelta(hours=hours))
         about: dict[str, Any] = {"owner_kind": "DaemonSet", "owner_uid": "uid-log", "meta": made}
+        # The DaemonSet controller binds each pod to its node.
+        about |= {"affinity_terms": ((among(names.HOSTNAME, "base"),),)}
         return pod(name, cpu=cpu, memory="64Mi", node="base", **about)
 
     old, new = running("log-1", "10m", 2), running("log-2", "900m", 1)
@@ -460,7 +467,8 @@ def test_rule_9_10_min_values_keep_a_launch_flexible() -> None:
 
 
 def test_rule_9_10_min_values_split_pods_that_together_would_leave_too_few_types() -> None:
-    pods = tuple(pod(f"w{n}", cpu="900m", memory="1Gi") for n in range(4))
+    pods = tuple(pod(f"w{n}") for n in range(4))
+    assert bought(decide(snapshot(pods=pods))) == ["t3.xlarge"]
     kept = decide(snapshot(pods=pods, pools=(pool(requirements=(diverse(3),)),)))
     assert all(len(x.instance_types) == 3 for x in kept.launches)
     assert sum(len(x.pods) for x in kept.launches) == 4

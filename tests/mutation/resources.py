@@ -4,6 +4,113 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.mutation import Mutants
+from tests.mutation import Mutant, Mutants
 
-RESOURCES: Final[Mutants] = {}
+_BINS: Final = "agent/core/bins.py"
+_BUYING: Final = "agent/core/buying.py"
+_CATALOG: Final = "agent/core/catalog.py"
+_COMPOSING: Final = "agent/core/composing.py"
+_REFUSING: Final = "agent/core/refusing.py"
+_REQUESTS: Final = "agent/kube/wire/requests.py"
+_SHELF: Final = "agent/core/shelf.py"
+_SPACE: Final = "agent/core/space.py"
+_TEMPLATES: Final = "agent/core/templates.py"
+
+RESOURCES: Final[Mutants] = {
+    "9.1": (
+        Mutant(_REQUESTS, "return total + ONE_POD", "return total"),
+        Mutant(_REQUESTS, "peak = peak.largest(sidecars + needs)", "peak = peak.largest(needs)"),
+        Mutant(_REQUESTS, "        total = total + resources(overhead)\n", "        pass\n"),
+        Mutant(_REQUESTS, "        total = _pod_level(total, whole)\n", "        pass\n"),
+        Mutant(_REQUESTS, "given.infeasible else spec.largest(held)", "given.infeasible else spec"),
+    ),
+    "9.2": (
+        Mutant(
+            _SPACE,
+            "            if amount > 0:\n                found &=",
+            "            if amount >= 0:\n                found &=",
+        ),
+        Mutant(
+            "agent/core/topology/scene.py",
+            "if not room.going and all(amount >= 0 for _, amount in room.free.items())",
+            "if not room.going",
+        ),
+        Mutant(_SPACE, "for name, amount in load.items():", "for name, amount in ZERO.items():"),
+    ),
+    "9.3": (
+        Mutant(
+            "agent/model/ec2.py", "memory_bytes=max(0, free.memory_bytes - pages)", "memory_bytes=free.memory_bytes"
+        ),
+        Mutant("agent/model/ec2.py", "free = self.capacity - self.overhead", "free = self.capacity"),
+        Mutant(
+            _CATALOG,
+            "        kubelet.kube_reserved\n        + kubelet.system_reserved\n        + Resources(",
+            "        Resources(",
+        ),
+        Mutant(_CATALOG, "memory_bytes=_threshold(kubelet.eviction_memory, capacity.memory_bytes),", ""),
+    ),
+    "9.5": (
+        Mutant(_SHELF, "                if offering.available\n", ""),
+        Mutant(_SPACE, "own.matching(own.template.base) &", "own.matching(own.template.base.without(BOUGHT)) &"),
+    ),
+    "9.6": (
+        Mutant(
+            _SPACE, "reach = union(_reach(own, alternative) for alternative in alternatives(daemon))", "reach = allowed"
+        ),
+    ),
+    "9.7": (
+        Mutant(_SPACE, "if tolerates(daemon.tolerations, own.template.pool.taints):", "if daemon.is_daemon:"),
+        Mutant(
+            _SPACE, "own.template.pool.taints):", "(*own.template.pool.taints, *own.template.pool.startup_taints)):"
+        ),
+        Mutant(_SPACE, "return own.matching(asked.without(BOUGHT))", "return own.template.shelf.every"),
+    ),
+    "9.8": (
+        Mutant(
+            _TEMPLATES,
+            "requests = daemonset.template.requests if running is None else running.requests",
+            "requests = daemonset.template.requests",
+        ),
+        Mutant(_TEMPLATES, "_age(pod) > _age(held)", "_age(pod) < _age(held)"),
+        Mutant(_TEMPLATES, "        daemonset.template, meta", "        running or daemonset.template, meta"),
+    ),
+    "9.9": (
+        Mutant(
+            _REFUSING, 'chain.append(f"{space.types(fewer)} with {step.text}")', 'chain.append(f"{space.types(fewer)}")'
+        ),
+        Mutant(_REFUSING, "_advice(space, left, step, _partner(step, passed))", "_advice(space, left, step, None)"),
+    ),
+    "9.10": (
+        Mutant(
+            _BINS,
+            "return found if any(found) else ()",
+            "return ()",
+            also=(Mutant(_BUYING, "return self._diverse(space, purchases, known)", "return purchases"),),
+        ),
+        Mutant(_COMPOSING, '"true" if relaxed else "false"', '"false"'),
+    ),
+    "9.11": (
+        Mutant(
+            _BINS,
+            "        if self.best_effort:\n            floor = min(floor, len(self.space.values(opened, key)))\n",
+            "",
+        ),
+    ),
+    "9.13": (
+        Mutant(
+            _COMPOSING,
+            "listed = tuple(dict.fromkeys(column.type.name for column in columns))",
+            "kinds = {column.type.name: column.type.offerings for column in columns}\n"
+            "    listed = tuple(sorted(kinds, key=lambda name: min(o.price_nano_usd for o in kinds[name])))",
+        ),
+    ),
+    "9.15": (
+        # As in Karpenter.
+        Mutant(
+            _CATALOG,
+            "(offering.price_nano_usd, _PRECEDENCE.index(offering.capacity_type), name",
+            "(_PRECEDENCE.index(offering.capacity_type), offering.price_nano_usd, name",
+        ),
+        Mutant(_CATALOG, "_PRECEDENCE.index(offering.capacity_type), name", "0, name"),
+    ),
+}
