@@ -10,7 +10,7 @@ from agent.core.requirements import Requirements, normalized_labels
 from agent.core.shelf import Shelf
 from agent.model import names
 from agent.model.constraints import Requirement
-from agent.model.kubernetes import DaemonSet, NodePool, Pod
+from agent.model.kubernetes import RESOURCE_CLAIMS, DaemonSet, NodePool, Pod
 from agent.model.reasons import Reason
 from agent.model.resources import Resources
 
@@ -101,7 +101,10 @@ def _protected(pool: NodePool, asked: PackingInput) -> Reason | None:
 
 
 def daemon_pods(asked: PackingInput) -> tuple[Pod, ...]:
-    """One pod of each DaemonSet, by key: asking what its newest running pod asks, else what its template asks."""
+    """One pod of each DaemonSet, by key: asking what its newest running pod asks, else what its template asks.
+
+    Those with resource claims are left out, as their pods are never placed (Karpenter's rule 8.14).
+    """
     newest: dict[str, Pod] = {}
     for pod in asked.bound:
         if pod.is_daemon and not pod.is_finished:
@@ -111,6 +114,7 @@ def daemon_pods(asked: PackingInput) -> tuple[Pod, ...]:
     return tuple(
         _sized(d, newest.get(d.meta.uid))
         for d in sorted(asked.daemonsets, key=lambda d: (d.meta.namespace, d.meta.name))
+        if RESOURCE_CLAIMS not in d.template.unsupported
     )
 
 

@@ -1,7 +1,7 @@
 """Kubernetes objects as the engine sees them: frozen, with only what a decision needs."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,6 +10,8 @@ from agent.model.names import ClaimName, ClaimUid, ClassName, NodeName, PodKey, 
 from agent.model.resources import ZERO, Resources
 
 Status = Literal["True", "False", "Unknown"]
+RESOURCE_CLAIMS: Final = "spec.resourceClaims"
+"""Among a pod's unsupported constraints: it asks for devices by dynamic resource allocation (DRA)."""
 
 
 class Taint(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -11,6 +11,7 @@ from agent.model import names
 from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType, Offering
 from agent.model.kubernetes import (
+    RESOURCE_CLAIMS,
     Condition,
     DaemonSet,
     Meta,
@@ -449,6 +450,15 @@ def test_rule_9_8_a_daemonset_asks_what_its_newest_pod_asks() -> None:
     about: dict[str, Any] = {"nodes": (busy,), "daemonsets": (daemon("10m"),)}
     assert bought(decide(snapshot(pods=(pod(cpu="1500m"), old), **about))) == ["t3.medium"]
     assert bought(decide(snapshot(pods=(pod(cpu="1500m"), old, new), **about))) == ["t3.xlarge"]
+
+
+def test_rule_8_14_a_daemonset_with_resource_claims_takes_no_room() -> None:
+    asked = (pod(cpu="1500m"),)
+    claiming = daemon("600m", unsupported=(RESOURCE_CLAIMS,))
+    assert bought(decide(snapshot(pods=asked, daemonsets=(claiming,)))) == ["t3.medium"]
+    assert placed(decide(snapshot(pods=asked, nodes=(base(),), daemonsets=(claiming,)))) == {"web": "base"}
+    other = daemon("600m", unsupported=("spec.topologySpreadConstraints[].labelSelector",))
+    assert bought(decide(snapshot(pods=asked, daemonsets=(other,)))) == ["t3.xlarge"]
 
 
 def diverse(least: int, *types: str) -> Requirement:

@@ -90,6 +90,7 @@ LOOP: Final[Mutants] = {
             "looked = [(pod, asked.refused(pod)) for",
             "looked = [(pod, asked.obstacles.get(pod.key)) for",
         ),
-        Mutant("agent/kube/wire/pods.py", 'yield "spec.resourceClaims"', "pass"),
+        Mutant("agent/kube/wire/pods.py", "yield RESOURCE_CLAIMS", "pass"),
+        Mutant("agent/core/templates.py", "        if RESOURCE_CLAIMS not in d.template.unsupported\n", ""),
     ),
 }

@@ -10,7 +10,7 @@ from agent.kube.wire.objects import Quantities, Texts, WireCondition, WireMeta, 
 from agent.kube.wire.requests import Container, ContainerStatus, Given, Needs, pod_requests
 from agent.model import names
 from agent.model.constraints import HostPort
-from agent.model.kubernetes import Pod, Toleration
+from agent.model.kubernetes import RESOURCE_CLAIMS, Pod, Toleration
 from agent.model.names import NodeName
 
 KEPT_ANNOTATIONS = frozenset({names.DO_NOT_DISRUPT, names.DELETION_COST})
@@ -70,7 +70,7 @@ class WirePodSpec(msgspec.Struct, gc=False, rename="camel"):
         if any(s.hard and s.model(pod) is None for s in self.topology_spread_constraints or ()):
             yield "spec.topologySpreadConstraints[].labelSelector"
         if self.resource_claims or any(c.resources is not None and c.resources.claims for c in self._all()):
-            yield "spec.resourceClaims"
+            yield RESOURCE_CLAIMS
         if any(v.aws_elastic_block_store is not None for v in self.volumes or ()):
             yield "spec.volumes[].awsElasticBlockStore (its zone is not known; use a PersistentVolumeClaim)"
 
