@@ -159,6 +159,7 @@ RESOURCES: Final = (
         "what a pod asks",
         tests=(
             "test_a_pod_asks_the_sum_of_its_containers_and_one_place",
+            "test_a_start_up_step_counts_by_its_peak_and_not_by_its_sum",
             "test_a_sidecar_runs_beside_what_is_started_after_it",
             "test_overhead_comes_on_top_of_everything",
             "test_requests_of_the_whole_pod_stand_over_the_sum",

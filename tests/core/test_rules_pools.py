@@ -261,6 +261,12 @@ def test_rule_6_5_initialised_nodes_are_used_first_then_by_name_and_those_that_a
     assert placed(world(starting, pods=(pod(cpu="1"),))) == {"web": machine(1).id}
 
 
+def test_rule_6_5_a_node_that_is_on_its_way_out_takes_nobody_not_even_who_tolerates_that() -> None:
+    leaving = ours(1, *READY, taints=(Taint(names.DISRUPTED_TAINT, "NoSchedule"),))
+    tolerant = pod(tolerations=(Toleration(operator="Exists"),))
+    assert bought(world(leaving, pods=(tolerant,))) == ["t3.medium"]
+
+
 def test_rule_6_6_taints_that_will_go_keep_nobody_off_a_node_that_is_starting() -> None:
     taints = (
         Taint("node.kubernetes.io/not-ready", "NoSchedule"),
@@ -427,6 +433,7 @@ def test_rules_9_6_and_9_7_room_for_daemons_is_taken_off_the_types_that_they_run
         ({}, {"node_selector": {"example.com/x": "y"}}, False),
         ({}, {"node_selector": {names.NODEPOOL: "workers"}}, True),
         ({}, {"node_selector": {"karpenter.sh/registered": "true"}}, True),
+        ({}, {"affinity_terms": ((among("example.com/x", "y"),), (among(names.ARCH, "amd64"),))}, True),
     ],
 )
 def test_rule_9_7_a_daemonset_counts_on_new_nodes_that_it_will_run_on(

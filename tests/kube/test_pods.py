@@ -225,6 +225,20 @@ def test_the_rest_of_a_pod_is_read() -> None:
     assert read.started_at is not None
 
 
+@pytest.mark.parametrize(
+    ("condition", "pending"),
+    [
+        ({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}, True),
+        ({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}, False),
+        ({"type": "PodScheduled", "status": "False", "reason": "SchedulerError"}, False),
+        ({"type": "PodScheduled", "status": "True"}, False),
+        ({"type": "Ready", "status": "False", "reason": "Unschedulable"}, False),
+    ],
+)
+def test_rule_5_1_only_the_reason_unschedulable_says_that_there_is_no_node(condition: Json, pending: bool) -> None:
+    assert pod({}, {"conditions": [condition]}).unschedulable is pending
+
+
 def test_nulls_within_a_pod_are_unset() -> None:
     empty: Json = {
         "containers": [{"resources": None, "ports": None, "name": None}],

@@ -13,6 +13,7 @@ _PODS: Final = "agent/core/pods.py"
 PENDING: Final[Mutants] = {
     "5.1": (
         Mutant(_PODS, "        pod.unschedulable\n        and pod.node_name", "        pod.node_name"),
+        Mutant("agent/kube/wire/pods.py", ' and scheduled.reason == "Unschedulable"', ""),
         Mutant(_PODS, "        and pod.nominated_node is None\n", ""),
         Mutant(_PODS, "not (pod.is_daemon or pod.is_mirror or pod.is_finished)\n", "not pod.is_finished\n"),
     ),

@@ -19,6 +19,7 @@ _TEMPLATES: Final = "agent/core/templates.py"
 RESOURCES: Final[Mutants] = {
     "9.1": (
         Mutant(_REQUESTS, "return total + ONE_POD", "return total"),
+        Mutant(_REQUESTS, "total = running if peak == ZERO else running.largest(peak)", "total = running"),
         Mutant(_REQUESTS, "peak = peak.largest(sidecars + needs)", "peak = peak.largest(needs)"),
         Mutant(_REQUESTS, "        total = total + resources(overhead)\n", "        pass\n"),
         Mutant(_REQUESTS, "        total = _pod_level(total, whole)\n", "        pass\n"),
@@ -63,6 +64,7 @@ RESOURCES: Final[Mutants] = {
         Mutant(
             _SPACE, "own.template.pool.taints):", "(*own.template.pool.taints, *own.template.pool.startup_taints)):"
         ),
+        Mutant(_SPACE, "for alternative in alternatives(daemon))", "for alternative in alternatives(daemon)[:1])"),
         Mutant(_SPACE, "return own.matching(asked.without(BOUGHT))", "return own.template.shelf.every"),
     ),
     "9.8": (
