@@ -1,7 +1,7 @@
 """Shows that the tests of Karpenter's rules (``tests/core/rules.py``) bite: without the rule they fail.
 
-A mutant is the program with one rule taken out, by other words in one place of one file. Nothing is written to disk:
-the changed text is what a child process imports.
+A mutant is the program with one rule taken out, by other words in one place of one file, or in several where the
+program sees to a rule more than once. Nothing is written to disk: the changed text is what a child process imports.
 """
 
 from __future__ import annotations
@@ -21,27 +21,23 @@ class Mutant(NamedTuple):
     """A text that stands there once."""
     new: str
     """What stands there instead."""
+
     also: tuple[Mutant, ...] = ()
-    """What else is changed, where more than one place of the program keeps the rule."""
+    """Further places, where one alone is not all that the program does for the rule."""
 
     def sources(self) -> dict[str, str]:
-        """The changed files, by where they are.
+        """The changed files, by their paths from the root.
 
         Raises:
             ValueError: a text does not stand in its file exactly once, so that the mutant says nothing.
         """
-        found: dict[str, str] = {}
+        changed: dict[str, str] = {}
         for edit in (self, *self.also):
-            text = found.get(edit.file) or (ROOT / edit.file).read_text()
-            if (times := text.count(edit.old)) != 1:
-                raise ValueError(f"{edit.file} has {times} times: {edit.old}")
-            found[edit.file] = text.replace(edit.old, edit.new)
-        return found
-
-
-def module(file: str) -> str:
-    """The name by which a file of the repository is imported."""
-    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            text = changed.get(edit.file) or (ROOT / edit.file).read_text()
+            if (found := text.count(edit.old)) != 1:
+                raise ValueError(f"{edit.file} has {found} times: {edit.old}")
+            changed[edit.file] = text.replace(edit.old, edit.new)
+        return changed
 
 
 Mutants = dict[str, tuple[Mutant, ...]]

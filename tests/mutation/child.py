@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mutation import ROOT, Mutant, module
+from tests.mutation import ROOT, Mutant
 from tests.mutation.mutants import MUTANTS
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class _Loader(SourceFileLoader):
     """Compiles the changed text, past the cache of compiled files."""
 
-    def __init__(self, name: str, file: str, source: str) -> None:
-        super().__init__(name, str(ROOT / file))
+    def __init__(self, module: str, file: str, source: str) -> None:
+        super().__init__(module, str(ROOT / file))
         self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
@@ -32,16 +32,20 @@ class _Loader(SourceFileLoader):
 
 class _Finder(MetaPathFinder):
     def __init__(self, mutant: Mutant) -> None:
-        self._changed = {module(file): (file, source) for file, source in mutant.sources().items()}
+        sources = mutant.sources().items()
+        self._loaders = {module(file): _Loader(module(file), file, source) for file, source in sources}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target
-        if fullname not in self._changed:
-            return None
-        file, source = self._changed[fullname]
-        return spec_from_file_location(fullname, ROOT / file, loader=_Loader(fullname, file, source))
+        loader = self._loaders.get(fullname)
+        return spec_from_file_location(fullname, loader.path, loader=loader) if loader is not None else None
+
+
+def module(file: str) -> str:
+    """The name by which a file is imported."""
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 class _Failures:
@@ -49,6 +53,14 @@ class _Failures:
 
     def __init__(self) -> None:
         self.found: dict[str, list[str]] = {}
+
+    def pytest_configure(self) -> None:
+        """That a law fails is enough: its example is the same every time, and need not be small."""
+        from hypothesis import Phase, settings  # noqa: PLC0415 - not before pytest, which rewrites it
+
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("mutants", phases=phases, derandomize=True, database=None)
+        settings.load_profile("mutants")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -65,7 +77,8 @@ def main() -> None:
     rule, number, *tests = sys.argv[1:]
     sys.meta_path.insert(0, _Finder(MUTANTS[rule][int(number)]))
     failures = _Failures()
-    options = ["-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    # Time is kept outside; here it would count as a failure.
+    options = ["-q", "--no-header", "--tb=no", "--timeout=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
     code = pytest.main([*options, *tests], plugins=[failures])
     print()
     print(json.dumps({"code": int(code), "failed": failures.found}))

@@ -18,6 +18,8 @@ from tests.mutation.mutants import MUTANTS
 
 BITING = ("AssertionError", "PlanInvalid", "Failed", "FlakyFailure", "ExceptionGroup")
 """How a test says no: itself, or by the verifier of every plan. Anything else is a mutant that does not run."""
+SECONDS = 900
+"""For all mutants of a rule, on a machine that does other things too."""
 SHOWN = tuple(rule for rule in RULES if rule.verdict in {Verdict.KEPT, Verdict.DIFFERENT})
 
 
@@ -37,6 +39,7 @@ def failed(rule: str, number: int) -> frozenset[str]:
     return frozenset(answer["failed"])
 
 
+@pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("rule", SHOWN, ids=lambda rule: rule.number)
 def test_without_the_rule_each_of_its_tests_fails(rule: Rule) -> None:
     count = len(MUTANTS[rule.number])
