@@ -219,14 +219,13 @@ TOPOLOGY: Final = (
         "10.18",
         "default constraints",
         DIFFERENT,
-        tests=("test_without_a_spread_pods_share_the_fewest_nodes",),
         where="Default spread constraints",
     ),
     Rule("10.19", "zones of volumes are no affinity"),
     Rule(
         "10.20",
         "a pod that is relaxed counts as relaxed",
-        tests=("test_rule_8_6_a_preferred_node_affinity_is_dropped_before_a_spread_that_is_schedule_anyway",),
+        tests=("test_a_preference_is_dropped_only_for_the_pods_that_it_cannot_be_kept_for",),
     ),
 )
 

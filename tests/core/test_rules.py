@@ -58,8 +58,9 @@ def test_the_program_without_the_rule_is_at_hand_for_those_who_ask_whether_its_t
     mutants = MUTANTS.get(rule.number, ())
     assert bool(mutants) is (rule.verdict in {Verdict.KEPT, Verdict.DIFFERENT})
     for mutant in mutants:
-        assert mutant.old != mutant.new
-        compile(mutant.source(), mutant.file, "exec")
+        assert all(edit.old != edit.new for edit in (mutant, *mutant.also))
+        for file, source in mutant.sources().items():
+            compile(source, file, "exec")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.number)

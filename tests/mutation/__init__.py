@@ -1,7 +1,7 @@
 """Shows that the tests of Karpenter's rules (``tests/core/rules.py``) bite: without the rule they fail.
 
-A mutant is the program with one rule taken out, by other words in one place of one file. Nothing is written to disk:
-the changed text is what a child process imports.
+A mutant is the program with one rule taken out, by other words in one place of one file, or in several where the
+program sees to a rule more than once. Nothing is written to disk: the changed text is what a child process imports.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ class Mutant(NamedTuple):
     new: str
     """What stands there instead."""
 
-    def source(self) -> str:
-        """The changed file.
+    also: tuple[Mutant, ...] = ()
+    """Further places, where one alone is not all that the program does for the rule."""
+
+    def sources(self) -> dict[str, str]:
+        """The changed files, by their paths from the root.
 
         Raises:
-            ValueError: the text does not stand in the file exactly once, so that the mutant says nothing.
+            ValueError: a text does not stand in its file exactly once, so that the mutant says nothing.
         """
-        text = (ROOT / self.file).read_text()
-        if (found := text.count(self.old)) != 1:
-            raise ValueError(f"{self.file} has {found} times: {self.old}")
-        return text.replace(self.old, self.new)
-
-    @property
-    def module(self) -> str:
-        """The name by which the file is imported."""
-        return self.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        changed: dict[str, str] = {}
+        for edit in (self, *self.also):
+            text = changed.get(edit.file) or (ROOT / edit.file).read_text()
+            if (found := text.count(edit.old)) != 1:
+                raise ValueError(f"{edit.file} has {found} times: {edit.old}")
+            changed[edit.file] = text.replace(edit.old, edit.new)
+        return changed
 
 
 Mutants = dict[str, tuple[Mutant, ...]]

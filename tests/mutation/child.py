@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class _Loader(SourceFileLoader):
     """Compiles the changed text, past the cache of compiled files."""
 
-    def __init__(self, mutant: Mutant) -> None:
-        super().__init__(mutant.module, str(ROOT / mutant.file))
-        self._source = mutant.source()
+    def __init__(self, module: str, file: str, source: str) -> None:
+        super().__init__(module, str(ROOT / file))
+        self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
         return compile(self._source, self.get_filename(fullname), "exec")
@@ -32,15 +32,20 @@ class _Loader(SourceFileLoader):
 
 class _Finder(MetaPathFinder):
     def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
+        sources = mutant.sources().items()
+        self._loaders = {module(file): _Loader(module(file), file, source) for file, source in sources}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target
-        if fullname != self._mutant.module:
-            return None
-        return spec_from_file_location(fullname, ROOT / self._mutant.file, loader=_Loader(self._mutant))
+        loader = self._loaders.get(fullname)
+        return spec_from_file_location(fullname, loader.path, loader=loader) if loader is not None else None
+
+
+def module(file: str) -> str:
+    """The name by which a file is imported."""
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 class _Failures:
