@@ -256,7 +256,13 @@ RESERVED: Final = tuple(
 STATIC: Final = (
     Rule("14.1", "a static pool serves no pending pods"),
     Rule("14.2", "filling a static pool"),
-    Rule("14.3", "what goes first", DIFFERENT, where="scaling a static pool down"),
+    Rule(
+        "14.3",
+        "what goes first",
+        DIFFERENT,
+        tests=("test_unlike_rule_21_6_scaling_down_keeps_within_budgets_and_says_what_holds_it",),
+        where="scaling a static pool down",
+    ),
     Rule("14.4", "claims of a static pool"),
     Rule("14.5", "drift of static pools", LATER, where="drift"),
 )

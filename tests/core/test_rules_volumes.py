@@ -181,6 +181,9 @@ def test_rule_11_4_alternatives_are_tried_in_order() -> None:
     nowhere_first = volume("pv", inside("elsewhere"), inside(ZONE_C))
     plan = decide(world(pods=(mounting("data"),), volume_claims=(bound("data", "pv"),), volumes=(nowhere_first,)))
     assert zones(plan) == [ZONE_C]
+    either = volume("pv", inside(ZONE_C), inside(ZONE_A))
+    plan = decide(world(pods=(mounting("data"),), volume_claims=(bound("data", "pv"),), volumes=(either,)))
+    assert zones(plan) == [ZONE_C]
 
 
 def test_a_volume_decides_among_nodes_that_are_there() -> None:
