@@ -514,6 +514,14 @@ def test_rule_12_1_nodes_of_the_pool_count_and_those_of_others_do_not() -> None:
     assert bought(world(foreign, pods=(pod(),), pools=(limited,))) == ["t3.medium"]
 
 
+def test_unlike_rule_12_1_a_node_counts_until_its_instance_is_gone() -> None:
+    own, there = ours(1, *READY)
+    going = msgspec.structs.replace(own, meta=msgspec.structs.replace(own.meta, deleted_at=NOW))
+    limited = pool(limits={"cpu": 3000})
+    assert world((going, there), pods=(pod(),), pools=(limited,)).launches == ()
+    assert bought(decide(snapshot(pods=(pod(),), pools=(limited,)))) == ["t3.medium"]
+
+
 def test_rule_12_2_types_beyond_the_limit_are_left_out_and_a_spent_pool_leaves_it_to_the_next() -> None:
     heavy = pool("heavy", weight=9, limits={"cpu": 2000})
     plan = decide(snapshot(pods=(pod("big", cpu="3"), pod("small")), pools=(heavy, pool("light"))))

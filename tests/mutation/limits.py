@@ -11,6 +11,12 @@ USAGE: Final = "agent/core/usage.py"
 
 LIMITS: Final[Mutants] = {
     "12.1": (
+        # A node that is being deleted counts no longer, as in Karpenter.
+        Mutant(
+            BUYING,
+            "            if claim.pool in used:\n",
+            "            if claim.pool in used and claim.meta.deleted_at is None:\n",
+        ),
         # A node counts as what pods can have of it.
         Mutant(
             BUYING,

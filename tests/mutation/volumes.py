@@ -85,6 +85,8 @@ VOLUMES: Final[Mutants] = {
     "11.7": (
         # A volume of the old kind has a driver of its own.
         Mutant("agent/kube/wire/storage.py", "elif spec.aws_elastic_block_store is not None:", "elif False:"),
+        # A class of the old kind does.
+        Mutant("agent/kube/wire/storage.py", "IN_TREE.get(provisioner, provisioner)", "provisioner"),
     ),
     "11.8": (
         # Ports forbid nothing.
