@@ -207,7 +207,9 @@ def _register(world: World, claim: NodeClaim) -> Step:
 
 
 def _registration(claim: NodeClaim, node: Node) -> RegisterNode:
-    own = {(t.key, t.effect) for t in (*claim.taints, *claim.startup_taints)}
+    synced = node.meta.labels.get(names.DO_NOT_SYNC_TAINTS) != "true"
+    given = (*claim.taints, *claim.startup_taints) if synced else ()
+    own = {(t.key, t.effect) for t in given}
     kept = tuple(t for t in node.taints if t.key != names.UNREGISTERED_TAINT and (t.key, t.effect) not in own)
     labels = claim.meta.labels | {names.REGISTERED: "true"}
     # Ours are notes about the launch; all others are the pool's, for its nodes.
@@ -218,7 +220,7 @@ def _registration(claim: NodeClaim, node: Node) -> RegisterNode:
         node=target(node.meta),
         labels=labels,
         annotations=annotations,
-        taints=(*kept, *claim.taints, *claim.startup_taints),
+        taints=(*kept, *given),
         synced=node.meta.labels.get(names.REGISTERED) == "true" and not node.has_taint(names.UNREGISTERED_TAINT),
     )
 

@@ -180,6 +180,15 @@ def test_the_node_of_the_instance_is_registered_with_the_pools_taints_and_withou
     assert not found.synced
 
 
+def test_rule_18_6_a_node_that_sets_its_taints_itself_is_given_none() -> None:
+    taints = (Taint("workload", "NoSchedule", "ai"), Taint("cilium", "NoSchedule"))
+    launched = claim(instance=machine(), taints=taints[:1], startup_taints=taints[1:])
+    own = node(machine(), meta=meta(machine().id, labels={names.DO_NOT_SYNC_TAINTS: "true"}))
+    found = step(snapshot(claims=(launched,), machines=(machine(),), nodes=(own,)))
+    assert isinstance(found, a.RegisterNode)
+    assert found.taints == ()
+
+
 def test_a_node_that_states_the_provider_id_under_another_name_is_never_registered() -> None:
     liar = node(machine(), meta=meta("somebody"))
     plan = decide(snapshot(claims=(claim(instance=machine()),), machines=(machine(),), nodes=(liar,)))

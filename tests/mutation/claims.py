@@ -61,7 +61,9 @@ CLAIMS: Final[Mutants] = {
     ),
     "18.6": (
         # The pool's taints are not given,
-        Mutant(LIFECYCLE, "taints=(*kept, *claim.taints, *claim.startup_taints)", "taints=kept"),
+        Mutant(LIFECYCLE, "taints=(*kept, *given)", "taints=kept"),
+        # or are given though the node sets its own,
+        Mutant(LIFECYCLE, "*claim.startup_taints) if synced else ()", "*claim.startup_taints)"),
         # nor its labels,
         Mutant(LIFECYCLE, "labels = claim.meta.labels | {", "labels = {"),
         # nor its annotations.
@@ -89,7 +91,7 @@ CLAIMS: Final[Mutants] = {
     ),
     "18.8": (
         # They are not given.
-        Mutant(LIFECYCLE, "taints=(*kept, *claim.taints, *claim.startup_taints)", "taints=(*kept, *claim.taints)"),
+        Mutant(LIFECYCLE, "given = (*claim.taints, *claim.startup_taints)", "given = claim.taints"),
         # They are given until the node is initialised.
         Mutant(LIFECYCLE, 'if not claim.is_true("Registered"):', 'if not claim.is_true("Initialized"):'),
     ),
