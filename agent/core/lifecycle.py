@@ -207,17 +207,20 @@ def _register(world: World, claim: NodeClaim) -> Step:
 
 
 def _registration(claim: NodeClaim, node: Node) -> RegisterNode:
-    own = {(t.key, t.effect) for t in (*claim.taints, *claim.startup_taints)}
+    synced = node.meta.labels.get(names.DO_NOT_SYNC_TAINTS) != "true"
+    given = (*claim.taints, *claim.startup_taints) if synced else ()
+    own = {(t.key, t.effect) for t in given}
     kept = tuple(t for t in node.taints if t.key != names.UNREGISTERED_TAINT and (t.key, t.effect) not in own)
     labels = claim.meta.labels | {names.REGISTERED: "true"}
-    annotations = {k: v for k, v in claim.meta.annotations.items() if k.startswith("karpenter.")}
+    # Ours are notes about the launch; all others are the pool's, for its nodes.
+    annotations = {k: v for k, v in claim.meta.annotations.items() if not k.startswith("joinery.sh/")}
     return RegisterNode(
         reason=Reason("Registered", f"node {node.name} joined"),
         claim=target(claim.meta),
         node=target(node.meta),
         labels=labels,
         annotations=annotations,
-        taints=(*kept, *claim.taints, *claim.startup_taints),
+        taints=(*kept, *given),
         synced=node.meta.labels.get(names.REGISTERED) == "true" and not node.has_taint(names.UNREGISTERED_TAINT),
     )
 

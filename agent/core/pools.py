@@ -8,7 +8,7 @@ import msgspec
 from agent.core.world import World, target
 from agent.model import names
 from agent.model.actions import Action, SetProtectedMode, WritePoolStatus
-from agent.model.kubernetes import Condition, NodePool, Status
+from agent.model.kubernetes import Condition, NodePool
 from agent.model.names import PoolName
 from agent.model.plan import Notice
 from agent.model.reasons import Reason
@@ -142,9 +142,9 @@ def _class_ready(world: World, pool: NodePool) -> Condition:
     if node_class.ready:
         return Condition("NodeClassReady", "True", "NodeClassReady")
     cause = next((c for c in node_class.conditions if c.type == "Ready"), None)
-    message = cause.message if cause is not None else "its selectors are not resolved yet"
-    status: Status = "False" if cause is not None and cause.status == "False" else "Unknown"
-    return Condition("NodeClassReady", status, "NodeClassNotReady", f"{name}: {message}")
+    if cause is None or cause.status != "False":
+        return Condition("NodeClassReady", "False", "NodeClassReadinessUnknown", f"{name} is not resolved yet")
+    return Condition("NodeClassReady", "False", cause.reason or "NodeClassNotReady", f"{name}: {cause.message}")
 
 
 def notices(world: World) -> tuple[Notice, ...]:

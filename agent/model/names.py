@@ -49,6 +49,8 @@ TERMINATION_FINALIZER: Final = "karpenter.sh/termination"
 CLASS_FINALIZER: Final = "karpenter.k8s.aws/termination"
 UNREGISTERED_TAINT: Final = "karpenter.sh/unregistered"
 DISRUPTED_TAINT: Final = "karpenter.sh/disrupted"
+DO_NOT_SYNC_TAINTS: Final = "karpenter.sh/do-not-sync-taints"
+"""On a node whose kubelet sets its taints itself: it gets none when it registers."""
 
 # Joinery's extensions.
 LAUNCH_INTENT: Final = "joinery.sh/launch-intent"

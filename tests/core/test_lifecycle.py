@@ -13,7 +13,21 @@ from agent.model.ec2 import LaunchRequest, Override
 from agent.model.kubernetes import NodeClaim, Taint
 from agent.model.names import ClaimUid, InstanceTypeName
 from agent.model.plan import LastAnswer, Memory, Plan, Snapshot
-from tests.build import NOW, ZONE_A, claim, conditions, machine, meta, node, node_class, pool, snapshot
+from tests.build import (
+    NOW,
+    TYPES,
+    ZONE_A,
+    ZONE_C,
+    claim,
+    conditions,
+    machine,
+    meta,
+    node,
+    node_class,
+    pod,
+    pool,
+    snapshot,
+)
 
 REQUEST = LaunchRequest(
     1, "lt-1", "1", "on-demand", (Override(InstanceTypeName("t3.large"), ZONE_A, "subnet-a", "ami-1"),)
@@ -32,8 +46,35 @@ def steps(plan: Plan) -> list[a.Action]:
 
 
 def step(world: Snapshot) -> a.Action:
-    (found,) = steps(decide(world))
-    return found
+    found = steps(decide(world))
+    assert len(found) == 1
+    return found[0]
+
+
+def mode(world: Snapshot) -> a.SetProtectedMode:
+    found = [x for x in decide(world).actions if isinstance(x, a.SetProtectedMode)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_rule_18_1_each_step_of_a_claim_follows_the_one_before() -> None:
+    own, there, at_work = machine(), node(machine()), node(machine(), taints=())
+    done = conditions("Launched", "Registered", "Initialized")
+    order = (
+        snapshot(claims=(claim(),)),
+        snapshot(claims=(written(),), machines=(own,)),
+        snapshot(claims=(claim(instance=own),), machines=(own,), nodes=(there,)),
+        snapshot(claims=(registered(),), machines=(own,), nodes=(at_work,)),
+    )
+    assert [type(step(world)) for world in order] == [
+        a.ContinueLaunch,
+        a.RecordLaunch,
+        a.RegisterNode,
+        a.InitializeNode,
+    ]
+    never = (pool(consolidate_after_seconds=None),)
+    last = snapshot(claims=(registered(conditions=done),), machines=(own,), nodes=(at_work,), pools=never)
+    assert steps(decide(last)) == []
 
 
 def test_a_claim_without_an_intent_is_bought_for_with_every_offering_cheapest_first() -> None:
@@ -54,6 +95,26 @@ def test_an_instance_that_carries_the_claims_uid_is_recorded_and_nothing_is_boug
     assert isinstance(found, a.RecordLaunch)
     assert found.instance == machine().id
     assert found.labels[names.INSTANCE_TYPE] == "t3.large"
+
+
+def test_rule_18_4_what_was_launched_stands_on_the_claim_and_is_its_room() -> None:
+    other = machine(instance_type=TYPES[2].name, zone=ZONE_C, capacity_type="spot", image_id="ami-7")
+    found = step(snapshot(claims=(written(),), machines=(other,)))
+    assert isinstance(found, a.RecordLaunch)
+    assert (found.instance, found.zone, found.image_id) == (other.id, ZONE_C, "ami-7")
+    assert (found.capacity, found.allocatable) == (TYPES[2].capacity, TYPES[2].allocatable)
+    assert found.labels == {
+        names.ARCH: "amd64",
+        names.OS: "linux",
+        names.INSTANCE_TYPE: TYPES[2].name,
+        names.ZONE: ZONE_C,
+        names.CAPACITY_TYPE: "spot",
+        names.REGION: "ap-northeast-2",
+    }
+    # It was asked for one pod, and holds two.
+    launched = claim(instance=machine())
+    plan = decide(snapshot(pods=(pod("one"), pod("two", cpu="900m")), claims=(launched,), machines=(machine(),)))
+    assert [p.claim for p in plan.placements] == [launched.name] * 2
 
 
 def test_nothing_is_bought_while_ec2_cannot_be_read() -> None:
@@ -107,12 +168,25 @@ def test_a_claim_not_launched_in_time_is_given_up() -> None:
 
 def test_the_node_of_the_instance_is_registered_with_the_pools_taints_and_without_the_unregistered_one() -> None:
     taint = Taint("workload", "NoSchedule", "ai")
-    launched = claim(instance=machine(), taints=(taint,))
+    marked = {names.PRICE_OVERLAY: "true", "example.com/note": "of the pool's template"}
+    noted = {names.LAUNCH_INTENT: msgspec.json.encode(REQUEST).decode()}
+    about = meta("workers-1", labels={names.NODEPOOL: "workers", "team": "blue"}, annotations=noted | marked)
+    launched = claim(instance=machine(), taints=(taint,), meta=about)
     found = step(snapshot(claims=(launched,), machines=(machine(),), nodes=(node(machine()),)))
     assert isinstance(found, a.RegisterNode)
     assert found.taints == (taint,)
-    assert found.labels[names.NODEPOOL] == "workers"
+    assert found.labels == launched.meta.labels | {names.REGISTERED: "true"}
+    assert found.annotations == marked
     assert not found.synced
+
+
+def test_rule_18_6_a_node_that_sets_its_taints_itself_is_given_none() -> None:
+    taints = (Taint("workload", "NoSchedule", "ai"), Taint("cilium", "NoSchedule"))
+    launched = claim(instance=machine(), taints=taints[:1], startup_taints=taints[1:])
+    own = node(machine(), meta=meta(machine().id, labels={names.DO_NOT_SYNC_TAINTS: "true"}))
+    found = step(snapshot(claims=(launched,), machines=(machine(),), nodes=(own,)))
+    assert isinstance(found, a.RegisterNode)
+    assert found.taints == ()
 
 
 def test_a_node_that_states_the_provider_id_under_another_name_is_never_registered() -> None:
@@ -138,9 +212,7 @@ def test_a_node_without_the_unregistered_taint_is_registered_and_reported() -> N
 def test_an_instance_whose_node_does_not_come_is_given_up_and_counts_as_a_failed_join() -> None:
     late = snapshot(claims=(claim(instance=machine()),), machines=(machine(),), now=NOW + timedelta(seconds=900))
     plan = decide(late)
-    (found,) = steps(plan)
-    assert isinstance(found, a.DeleteClaim)
-    assert found.reason.code == "RegistrationTimeout"
+    assert [(type(x), x.reason.code) for x in steps(plan)] == [(a.DeleteClaim, "RegistrationTimeout")]
     assert plan.memory.join_failures == {"workers": 1}
 
 
@@ -150,6 +222,18 @@ def registered(**fields: Any) -> NodeClaim:
 
 def test_a_ready_node_without_startup_taints_is_initialised() -> None:
     found = step(snapshot(claims=(registered(),), machines=(machine(),), nodes=(node(machine(), taints=()),)))
+    assert isinstance(found, a.InitializeNode)
+
+
+def test_rule_18_8_startup_taints_are_given_with_the_registration_and_never_again() -> None:
+    startup = (Taint("cilium", "NoSchedule"),)
+    about: dict[str, Any] = {"machines": (machine(),)}
+    coming = claim(instance=machine(), startup_taints=startup)
+    found = step(snapshot(claims=(coming,), nodes=(node(machine()),), **about))
+    assert isinstance(found, a.RegisterNode)
+    assert found.taints == startup
+    there = registered(startup_taints=startup)
+    found = step(snapshot(claims=(there,), nodes=(node(machine(), taints=()),), **about))
     assert isinstance(found, a.InitializeNode)
 
 
@@ -198,18 +282,16 @@ def test_ten_failed_joins_put_a_pool_into_protected_mode_and_a_join_ends_it() ->
         now=NOW + timedelta(seconds=900),
         memory=Memory(join_failures={pool().name: 9}),
     )
-    (held,) = [x for x in decide(late).actions if isinstance(x, a.SetProtectedMode)]
+    held = mode(late)
     assert held.until == late.now + timedelta(minutes=10)
     protected = pool(meta=meta("workers", generation=1, annotations={names.PROTECTED: held.annotation}))
     joins = snapshot(
         pools=(protected,), claims=(claim(instance=machine()),), machines=(machine(),), nodes=(node(machine()),)
     )
-    (ended,) = [x for x in decide(joins).actions if isinstance(x, a.SetProtectedMode)]
-    assert ended.until is None
+    assert mode(joins).until is None
 
 
 def test_an_edited_pool_leaves_protected_mode() -> None:
     text = '{"until":"2026-11-25T13:00:00Z","trial":1,"pool_generation":1,"class_generation":1}'
     edited = pool(meta=meta("workers", generation=2, annotations={names.PROTECTED: text}))
-    (ended,) = [x for x in decide(snapshot(pools=(edited,))).actions if isinstance(x, a.SetProtectedMode)]
-    assert ended.until is None
+    assert mode(snapshot(pools=(edited,))).until is None

@@ -34,9 +34,9 @@ def terminated(plan: Plan) -> list[str]:
 def test_an_instance_with_a_node_is_adopted() -> None:
     lost = machine(1)
     plan = decide(world(lost, nodes=(node(lost),)))
-    (found,) = [x for x in plan.actions if isinstance(x, a.AdoptMachine)]
-    assert found.draft.annotations[names.ADOPT] == lost.id
-    assert found.draft.labels[names.NODEPOOL] == "workers"
+    adopted = [x.draft for x in plan.actions if isinstance(x, a.AdoptMachine)]
+    assert [draft.annotations[names.ADOPT] for draft in adopted] == [lost.id]
+    assert adopted[0].labels[names.NODEPOOL] == "workers"
     assert terminated(plan) == []
 
 

@@ -86,10 +86,10 @@ def test_rule_15_1_a_capacity_makes_room_for_what_ec2_does_not_know() -> None:
     smart = pod(requests=Resources(1000, 1 << 30, 1, extended=(("smarter-devices/fuse", 1),)))
     assert planned(pods=(smart,)).launches == ()
     devices = overlay("fuse", of_type("t3.large"), capacity=Resources(extended=(("smarter-devices/fuse", 2),)))
-    (launch,) = planned(devices, pods=(smart,)).launches
-    assert launch.instance_type == "t3.large"
-    assert launch.draft.annotations[names.CAPACITY_OVERLAY] == "true"
-    assert launch.draft.requests.amount("smarter-devices/fuse") == 1
+    launches = planned(devices, pods=(smart,)).launches
+    assert [x.instance_type for x in launches] == ["t3.large"]
+    assert launches[0].draft.annotations[names.CAPACITY_OVERLAY] == "true"
+    assert launches[0].draft.requests.amount("smarter-devices/fuse") == 1
 
 
 def test_rule_15_1_a_manifest_is_read_exactly() -> None:
@@ -103,6 +103,8 @@ def test_rule_15_1_a_manifest_is_read_exactly() -> None:
     assert (absolute.price_nano_usd, absolute.capacity.extended) == (5 * CENT, (("a.b/c", 2),))
     broken = parse_node_overlay(changed(OVERLAY, ("spec.price", "0.05")))
     assert broken.faults == ("spec.priceAdjustment: price and priceAdjustment exclude each other",)
+    own = parse_node_overlay(changed(OVERLAY, ("spec.priceAdjustment", None), ("spec.capacity", {"cpu": "2"})))
+    assert "cpu, memory, ephemeral-storage and pods follow from the type" in "".join(own.faults)
 
 
 # 15.2: what it is about.

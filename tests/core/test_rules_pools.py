@@ -8,6 +8,7 @@ import pytest
 
 from agent.core.decide import decide
 from agent.model import names
+from agent.model.actions import Launch
 from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType, Offering
 from agent.model.kubernetes import (
@@ -538,7 +539,15 @@ def test_rule_12_1_nodes_of_the_pool_count_and_those_of_others_do_not() -> None:
     limited = pool(limits={"cpu": 3000})
     assert world(own, pods=(pod(),), pools=(limited,)).launches == ()
     foreign = (msgspec.structs.replace(own[0], pool=PoolName("others")), own[1])
-    assert bought(world(foreign, pods=(pod(),), pools=(limited, pool("others", weight=0)))) != []
+    assert bought(world(foreign, pods=(pod(),), pools=(limited,))) == ["t3.medium"]
+
+
+def test_unlike_rule_12_1_a_node_counts_until_its_instance_is_gone() -> None:
+    own, there = ours(1, *READY)
+    going = msgspec.structs.replace(own, meta=msgspec.structs.replace(own.meta, deleted_at=NOW))
+    limited = pool(limits={"cpu": 3000})
+    assert world((going, there), pods=(pod(),), pools=(limited,)).launches == ()
+    assert bought(decide(snapshot(pods=(pod(),), pools=(limited,)))) == ["t3.medium"]
 
 
 def test_rule_12_2_types_beyond_the_limit_are_left_out_and_a_spent_pool_leaves_it_to_the_next() -> None:
@@ -553,16 +562,21 @@ def test_rule_12_2_types_beyond_the_limit_are_left_out_and_a_spent_pool_leaves_i
 
 
 def test_rule_12_3_a_launch_counts_as_the_largest_that_it_may_become() -> None:
+    def largest(launch: Launch) -> int:
+        return max(t.capacity.cpu_milli for t in TYPES if t.name in launch.instance_types)
+
     limited = pool(limits={"cpu": 6000})
     (launch,) = decide(snapshot(pods=(pod(cpu="100m"),), pools=(limited,))).launches
-    most = max(t.capacity.cpu_milli for t in TYPES if t.name in launch.instance_types)
     flying = claim(
         "workers-7", requirements=launch.draft.requirements, requests=launch.draft.requests, pool=PoolName("workers")
     )
-    left = 6000 - most
+    left = 6000 - largest(launch)
     more = tuple(pod(f"w{n}", cpu="1900m") for n in range(4))
     plan = decide(snapshot(pods=more, claims=(flying,), pools=(limited,), busy=(flying.name,)))
-    assert sum(max(t.capacity.cpu_milli for t in TYPES if t.name in x.instance_types) for x in plan.launches) <= left
+    assert sum(map(largest, plan.launches)) <= left
+    several = decide(snapshot(pods=more, pools=(limited,))).launches
+    assert len(several) > 1
+    assert sum(map(largest, several)) <= 6000
 
 
 @pytest.mark.parametrize(("limit", "nodes"), [(0, 0), (1, 1), (3, 3), (9, 5)])

@@ -39,6 +39,13 @@ def owned(number: int, *, true: tuple[str, ...] = READY, **fields: Any) -> tuple
     return instance, claim(name, instance=instance, **(about | fields)), node(instance, taints=())
 
 
+def ending(number: int) -> tuple[Machine, NodeClaim, Node]:
+    """One whose ``expireAfter`` is nearly over."""
+    instance, old, there = owned(number, expire_after_seconds=100)
+    about = msgspec.structs.replace(old.meta, created_at=NOW - timedelta(seconds=90))
+    return instance, msgspec.structs.replace(old, meta=about), there
+
+
 def world(pools: NodePool, *owned_nodes: tuple[Machine, NodeClaim, Node], **fields: Any) -> Snapshot:
     machines, claims, nodes = zip(*owned_nodes, strict=True) if owned_nodes else ((), (), ())
     about: dict[str, Any] = {"pools": (pools,), "machines": machines, "claims": claims, "nodes": nodes}
@@ -76,8 +83,8 @@ def test_rule_14_2_claims_under_way_count_and_deleted_ones_do_not() -> None:
 def test_rule_14_2_the_limit_on_nodes_holds_and_is_told() -> None:
     plan = decide(world(static(5, limits={"nodes": 2}), owned(1)))
     assert len(plan.launches) == 1
-    (notice,) = [n for n in plan.notices if n.kind == "NodePool"]
-    assert (notice.name, notice.reason.code) == ("fixed", "LimitExceeded")
+    told = [(n.name, n.reason.code) for n in plan.notices if n.kind == "NodePool"]
+    assert told == [("fixed", "LimitExceeded")]
 
 
 def test_the_brakes_of_the_settings_hold_for_static_pools_too() -> None:
@@ -160,7 +167,8 @@ def test_rule_14_3_nodes_beyond_the_replicas_go() -> None:
 
 def test_rule_14_3_claims_without_an_instance_go_first_then_empty_nodes_then_unprotected_ones() -> None:
     protected = on("kept", 1, meta=meta("kept", namespace="default", annotations={names.DO_NOT_DISRUPT: "true"}))
-    nodes = (owned(1), owned(2), owned(3))
+    # Those with pods will not live long, so that by cost alone they would go before the empty one.
+    nodes = (ending(1), ending(2), owned(3))
     flying = claim("fixed-9", pool=PoolName("fixed"))
     about = {"pods": (protected, on("plain", 2), on("log", 3, owner_kind="DaemonSet"))}
     order = []
@@ -174,11 +182,7 @@ def test_rule_14_3_of_nodes_with_pods_those_that_cost_least_to_move_go_first() -
     dear = on("dear", 1, priority=2**25)
     plan = decide(world(static(1), owned(1), owned(2), pods=(dear, on("cheap", 2))))
     assert gone(plan) == ["fixed-2"]
-    nearly_over = owned(1, expire_after_seconds=100)
-    young = msgspec.structs.replace(
-        nearly_over[1], meta=msgspec.structs.replace(nearly_over[1].meta, created_at=NOW - timedelta(seconds=90))
-    )
-    plan = decide(world(static(1), (nearly_over[0], young, nearly_over[2]), owned(2), pods=(dear, on("cheap", 2))))
+    plan = decide(world(static(1), ending(1), owned(2), pods=(dear, on("cheap", 2))))
     assert gone(plan) == ["fixed-1"]
 
 

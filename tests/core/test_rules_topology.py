@@ -194,11 +194,20 @@ def test_rule_10_9_the_emptiest_domain_takes_a_pod_even_while_others_have_too_ma
 def test_rule_10_10_a_pod_that_its_own_spread_does_not_select_raises_no_count() -> None:
     pods = app(5, "other", cpu="100m", spread=(spread(HOST),))
     assert len(hosts(planned(*pods))) == 1
+    there, full = fixed("n"), tuple(fixed(f"full-{z}", z, cpu=0) for z in (ZONE_B, ZONE_C))
+    pods = app(5, "other", cpu="100m", spread=(spread(),))
+    plan = planned(*pods, pairs=(there, *full), pools=(), bound=(running("n"),))
+    assert len(plan.placements) == 5
 
 
 def test_rule_10_10_no_selector_selects_nothing_and_an_empty_one_everything() -> None:
     assert len(hosts(planned(*app(3, cpu="100m", spread=(spread(HOST, selector=None),))))) == 1
     assert len(hosts(planned(*app(3, cpu="100m", spread=(spread(HOST, selector=()),))))) == 3
+
+
+def test_unlike_rule_10_18_what_the_scheduler_spreads_by_default_buys_no_node() -> None:
+    """Its built-in default wants no more than three on a host, if it can be."""
+    assert len(hosts(planned(*app(7, cpu="100m")))) == 1
 
 
 def test_a_spread_counts_its_own_namespace_only() -> None:
@@ -257,7 +266,7 @@ def test_rule_10_12_a_group_goes_where_one_of_it_runs() -> None:
 
 
 def test_rule_10_12_a_group_chooses_the_zone_that_all_of_it_can_use() -> None:
-    free, bound_to_c = app(3, affinity=(term(),)), app(2, "c", labels={"app": "web"}, affinity=(term(),))
+    free, bound_to_c = app(3, affinity=(term(),)), app(2, "z", labels={"app": "web"}, affinity=(term(),))
     tied = tuple(msgspec.structs.replace(p, node_selector={names.ZONE: str(ZONE_C)}) for p in bound_to_c)
     pods = (*free, *tied)
     plan = planned(*pods)
@@ -357,13 +366,13 @@ def test_rule_10_16_anti_affinity_of_pods_of_the_same_plan_works_both_ways() -> 
     assert ["guard-0"] in hosts(planned(*pods))
 
 
-def test_rule_10_16_a_preferred_anti_affinity_keeps_nobody_else_out() -> None:
-    shy = app(1, "shy", cpu="100m", preferred_anti_affinity=(term(HOST, 10),))
-    assert hosts(planned(*app(2, cpu="100m"), pairs=(fixed("n"),), bound=(running("n", "db"),), pools=())) == [
-        ["web-0", "web-1"]
-    ]
-    plan = planned(*shy, *app(2, cpu="100m"))
-    assert refused(plan) == []
+@pytest.mark.parametrize("key", [HOST, names.ZONE])
+def test_rule_10_16_a_preferred_anti_affinity_keeps_nobody_else_out(key: str) -> None:
+    shy, others = app(1, "shy", cpu="100m", preferred_anti_affinity=(term(key, 10),)), app(2, cpu="100m")
+    plan = planned(*shy, *others, pairs=(fixed("n"),), pools=())
+    assert hosts(plan) == [["shy-0", "web-0", "web-1"]]
+    there = running("n", "shy", preferred_anti_affinity=(term(key, 10),))
+    assert refused(planned(*others, pairs=(fixed("n"),), bound=(there,), pools=())) == []
 
 
 @pytest.mark.parametrize(

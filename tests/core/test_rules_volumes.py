@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from agent.core.decide import decide
-from agent.core.nodeaffinity import alternatives, node_affinity
 from agent.model import names
-from agent.model.constraints import Requirement
+from agent.model.constraints import Requirement, TopologySpread
 from agent.model.kubernetes import Node, Pod, VolumeAttachment
 from agent.model.names import ClassName, NodeName
 from agent.model.plan import Plan, Snapshot
@@ -182,6 +181,9 @@ def test_rule_11_4_alternatives_are_tried_in_order() -> None:
     nowhere_first = volume("pv", inside("elsewhere"), inside(ZONE_C))
     plan = decide(world(pods=(mounting("data"),), volume_claims=(bound("data", "pv"),), volumes=(nowhere_first,)))
     assert zones(plan) == [ZONE_C]
+    either = volume("pv", inside(ZONE_C), inside(ZONE_A))
+    plan = decide(world(pods=(mounting("data"),), volume_claims=(bound("data", "pv"),), volumes=(either,)))
+    assert zones(plan) == [ZONE_C]
 
 
 def test_a_volume_decides_among_nodes_that_are_there() -> None:
@@ -321,6 +323,13 @@ def test_volumes_that_nothing_limits_take_no_room() -> None:
 
 
 def test_rule_10_19_the_zone_of_a_volume_is_no_affinity_of_the_pod() -> None:
-    placed = mounting("data", volume_terms=(inside(ZONE_A),))
-    assert [r.get(names.ZONE).single for r in alternatives(placed)] == [ZONE_A]
-    assert [r.by_key for r in node_affinity(placed)] == [{}]
+    """Else the other zones would be no domains of a spread, and both pods could come."""
+    spread = TopologySpread(names.ZONE, 1, (Requirement("app", "In", ("web",)),))
+    about = [meta(f"web-{n}", namespace="default", labels={"app": "web"}) for n in range(2)]
+    pods = tuple(mounting("data", meta=own, spread=(spread,), cpu="100m") for own in about)
+    there = volume("pv", inside(ZONE_A))
+    plan = decide(world(pods=pods, volume_claims=(bound("data", "pv"),), volumes=(there,)))
+    assert [x.zone for x in plan.launches] == [ZONE_A]
+    assert (len(plan.placements), len(plan.refusals)) == (1, 1)
+    selecting = tuple(msgspec.structs.replace(p, claims=(), node_selector={names.ZONE: str(ZONE_A)}) for p in pods)
+    assert len(decide(world(pods=selecting)).placements) == 2

@@ -203,7 +203,7 @@ def test_a_claim_is_owned_by_its_pool() -> None:
     manifest = wire.claim_manifest(draft)
     metadata = manifest["metadata"]
     assert isinstance(metadata, dict)
-    assert metadata["ownerReferences"] == [
+    assert metadata.get("ownerReferences") == [
         {
             "apiVersion": "karpenter.sh/v1",
             "kind": "NodePool",

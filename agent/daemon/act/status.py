@@ -7,10 +7,13 @@ from agent.model import names
 from agent.model.actions import DeleteTemplate, ReviewCertificate, SetProtectedMode, WriteClassStatus, WritePoolStatus
 from agent.model.kubernetes import CertificateRequest, NodePool
 from agent.model.reasons import Reason
+from agent.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 
 POOLS = "nodepools"
 CLASSES = "ec2nodeclasses"
 CSRS = "certificatesigningrequests"
+BASE = (CPU, MEMORY, PODS, EPHEMERAL_STORAGE)
+"""Resources that a pool's status names also while it has none of them (Karpenter's rule 19.4)."""
 ASK_AGAIN_SECONDS = 2.0
 """EC2 shows a new instance within seconds, and kubelet waits for its certificate for minutes."""
 
@@ -26,6 +29,7 @@ def write_pool_status(hands: Hands, action: WritePoolStatus) -> None:
         conditions = wire.with_condition(conditions, condition, hands.clock())
     # A merge patch keeps what it does not name (RFC 7396): a resource of which nothing is left must be taken out.
     resources: dict[str, str | None] = dict.fromkeys(wire.quantities(pool.resources))
+    resources |= dict.fromkeys(BASE, "0")
     resources |= wire.quantities(action.resources) | {"nodes": str(action.node_count)}
     status = {"nodes": action.node_count, "resources": resources, "conditions": wire.conditions(conditions)}
     raw = hands.api.merge_patch(paths.status(paths.node_pools(action.pool.name)), {"status": status})
