@@ -1,10 +1,28 @@
 """What was bought for a pod serves it: also when others come to room that is there before the new node has come."""
 
+import msgspec
 
+from agent.core.inputs import PROMISED, Pair
 from agent.model import names
-from tests.core.neighbours import ZONE_B, app, planned, refused, spread, term
+from agent.model.constraints import Requirement
+from agent.model.kubernetes import NodeClaim, Pod
+from agent.model.names import ClassName
+from tests.build import ZONE_A, ZONE_C, meta
+from tests.core.neighbours import TYPES, ZONE_B, app, fixed, planned, refused, running, spread, term
 
 HOST = names.HOSTNAME
+
+
+def coming(name: str, zone: str, pod: Pod) -> Pair:
+    """A claim in a zone that was bought for a pod, and holds little more."""
+    labels = {names.NODEPOOL: "workers", names.ZONE: zone}
+    claim = NodeClaim(
+        meta(name, labels=labels, annotations={PROMISED: msgspec.json.encode((pod.key,)).decode()}),
+        ClassName("default"),
+        requirements=(Requirement(names.INSTANCE_TYPE, "In", ("t3.medium",)),),
+        requests=TYPES[0].allocatable,
+    )
+    return Pair(None, claim)
 
 
 def test_a_domain_that_a_spread_does_not_count_is_none_after_others_looked_at_it() -> None:
@@ -13,3 +31,21 @@ def test_a_domain_that_a_spread_does_not_count_is_none_after_others_looked_at_it
     here = {names.ZONE: str(ZONE_B)}
     only = app(3, "only", labels={"app": "web"}, node_selector=here, spread=(spread(),))
     assert refused(planned(*together, *only)) == []
+
+
+def test_pods_that_a_spread_merely_counts_do_not_take_the_step_of_one_that_keeps_to_it() -> None:
+    """All four came in some order; it is not the one in which they are dealt, and yet no node is bought again."""
+    here = {names.ZONE: str(ZONE_B)}
+    (counted,) = app(1, "counted", cpu="1500m", labels={"app": "web"}, node_selector=here, affinity=(term(),))
+    bound = (running("full", "web"), running("half", "web"))
+    even = app(2, cpu="1500m", spread=(spread(),))
+    pairs = (
+        fixed("full", ZONE_C, cpu=100),
+        fixed("half", ZONE_B, cpu=100),
+        coming("one", str(ZONE_B), counted),
+        coming("two", str(ZONE_A), even[0]),
+        coming("three", str(ZONE_B), even[1]),
+    )
+    plan = planned(counted, *even, pairs=pairs, bound=bound)
+    assert not plan.launches
+    assert {p.pod: p.claim for p in plan.placements} == {counted.key: "one", even[0].key: "two", even[1].key: "three"}

@@ -1,5 +1,6 @@
 """Who has which place: pods on room that is there, and the order in which all were given one."""
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -50,6 +51,17 @@ class Seating:
         count(self.checks(number, at).entries(values, lambda group: group.counts(place.room)), len(keys))
         self.order.update(dict.fromkeys(keys))
         self.seats.update((key, Seat(number, place)) for key in keys)
+
+    def unseat(self, key: PodKey) -> None:
+        """Let a pod wait again that was given room by all that is required; what it meant to others there stays."""
+        seat = self.seats.pop(key)
+        shape, place = self.shapes[seat.shape], seat.place
+        checks = self.checks(seat.shape, len(shape.levels) - 1)
+        place.free = place.free + shape.requests
+        values = tuple(map(place.room.value, checks.keys))
+        count(checks.entries(values, lambda group: group.counts(place.room)), -1)
+        del self.order[key]
+        insort(self.left[seat.shape], key)
 
     def give_back(self, deal: Deal, keys: Sequence[PodKey]) -> None:
         """Take pods out of a deal: no node was bought for them."""
