@@ -17,7 +17,7 @@ from agent.core.hosts import FREE
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.launching import Bought, launches
 from agent.core.refusing import reasons
-from agent.core.settling import unsettled
+from agent.core.settling import overtaken, unsettled
 from agent.core.shapes import Rules, Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
@@ -37,6 +37,8 @@ from agent.model.resources import ZERO, Resources
 ROUNDS = 8
 """How often pods for which nothing could be bought are dealt anew: on smaller types, from other pools, or with fewer
 preferences."""
+HASTE = 3
+"""How often all is packed anew because pods that need no new node come before those that do."""
 
 
 @dataclass(slots=True)
@@ -76,7 +78,22 @@ def pack(asked: PackingInput) -> PackingResult:
     scene = Scene.of(asked, [pod for pod, reason in looked if reason is None])
     shops = _shops(asked, scene)
     scene = replace(scene, total=_buyable(scene, shops) or scene.total)
-    dealing = scene.dealing(Offers(shops, None, scene.total, scene.daemons))
+    everything = Offers(shops, None, scene.total, scene.daemons)
+    tries = HASTE
+    packing, dropped = _packed(asked, scene, shops)
+    while tries and overtaken(scene, packing.dealing, packing.bought, everything, dropped):
+        tries -= 1
+        scene = scene.promising({key: seat.place.room.name for key, seat in packing.dealing.seats.items()})
+        packing, dropped = _packed(asked, scene, shops)
+    result = _result(packing, refused, dropped)
+    verify(asked, result)
+    return result
+
+
+def _packed(asked: PackingInput, scene: Scene, shops: tuple[Shop, ...]) -> tuple[_Packing, frozenset[PodKey]]:
+    """All rounds, and the pods that are left out of them after all."""
+    everything = Offers(shops, None, scene.total, scene.daemons)
+    dealing = scene.dealing(everything)
     packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
     dealing.keep_promises()
     packing.closed |= set() if asked.launch else set(range(len(shops)))
@@ -85,10 +102,7 @@ def pack(asked: PackingInput) -> PackingResult:
     while again and tries:
         tries -= 1
         again = _round(packing)
-    dropped = unsettled(scene, dealing, packing.bought, Offers(shops, None, scene.total, scene.daemons))
-    result = _result(packing, refused, dropped)
-    verify(asked, result)
-    return result
+    return packing, unsettled(scene, dealing, packing.bought, everything)
 
 
 def _result(packing: _Packing, refused: dict[PodKey, Reason], dropped: frozenset[PodKey]) -> PackingResult:

@@ -8,7 +8,7 @@ from agent.model.constraints import Requirement
 from agent.model.kubernetes import NodeClaim, Pod
 from agent.model.names import ClassName
 from tests.build import ZONE_A, ZONE_C, meta
-from tests.core.neighbours import TYPES, ZONE_B, app, fixed, planned, refused, running, spread, term
+from tests.core.neighbours import TYPES, ZONE_B, app, domains, fixed, planned, question, refused, running, spread, term
 
 HOST = names.HOSTNAME
 
@@ -23,6 +23,25 @@ def coming(name: str, zone: str, pod: Pod) -> Pair:
         requests=TYPES[0].allocatable,
     )
     return Pair(None, claim)
+
+
+def test_the_first_of_a_group_goes_to_where_the_others_find_room_before_its_node_comes() -> None:
+    """kube-scheduler binds at once who has room on a node; whom they attract may go nowhere else then."""
+    (first,) = app(1, "web", cpu="1800m", affinity=(term(),))
+    plain = app(1, "plain", cpu="1500m", labels={"app": "web"})
+    for zone in (ZONE_A, ZONE_B, ZONE_C):
+        room = fixed("room", zone, cpu=1600)
+        plan = planned(first, *plain, pairs=(room,))
+        assert {p.pod: p.node for p in plan.placements}[plain[0].key] == "room"
+        assert domains(question(first, *plain, pairs=(room,)), plan) == {zone: 2}
+
+
+def test_the_first_of_a_group_on_one_node_is_not_bought_for_where_others_are_elsewhere_before_it() -> None:
+    (first,) = app(1, "web", cpu="1800m", affinity=(term(HOST),))
+    plain = app(1, "plain", cpu="1500m", labels={"app": "web"})
+    plan = planned(first, *plain, pairs=(fixed("room", ZONE_A, cpu=1600),))
+    assert refused(plan) == ["web-0"]
+    assert not plan.launches
 
 
 def test_a_domain_that_a_spread_does_not_count_is_none_after_others_looked_at_it() -> None:

@@ -1,8 +1,8 @@
 """What there is before the first pod is given a place: shapes, room, and who is where."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from agent.core.hosts import EMPTY, HostRule, HostState
 from agent.core.inputs import PackingInput
@@ -19,6 +19,7 @@ from agent.core.topology.offers import Offers
 from agent.core.topology.selectors import Selectors, known_namespaces
 from agent.model import names
 from agent.model.kubernetes import Pod
+from agent.model.names import PodKey
 from agent.model.resources import ZERO, Resources
 
 _KeepsOut = tuple[tuple[str, int], ...]
@@ -68,6 +69,14 @@ class Scene:
         rules = tuple(_host(pod, _keeps_out(pod, selectors), selectors) for pod in daemons)
         total = sum((shape.requests * shape.count for shape in grouped), start=ZERO)
         return cls(grouped, there, tuple(running), rules, dict(hosts), selectors, total)
+
+    def promising(self, seats: Mapping[PodKey, str]) -> "Scene":
+        """The scene with rooms, by name, that are promised to these pods as well."""
+        promised = defaultdict[str, list[PodKey]](list)
+        for key, name in seats.items():
+            promised[name].append(key)
+        there = tuple(replace(room, promised=(*room.promised, *sorted(promised[room.name]))) for room in self.rooms)
+        return replace(self, rooms=there)
 
     def counts(self, everything: Offers) -> Counts:
         """Who is where now.
