@@ -4,11 +4,25 @@ import msgspec
 
 from agent.core.inputs import PROMISED, Pair
 from agent.model import names
-from agent.model.constraints import Requirement
-from agent.model.kubernetes import NodeClaim, Pod
+from agent.model.constraints import HostPort, Requirement
+from agent.model.ec2 import Offering
+from agent.model.kubernetes import NodeClaim, Pod, Taint
 from agent.model.names import ClassName
-from tests.build import ZONE_A, ZONE_C, meta
-from tests.core.neighbours import TYPES, ZONE_B, app, domains, fixed, planned, question, refused, running, spread, term
+from tests.build import ZONE_A, ZONE_C, instance_type, meta, pool
+from tests.core.neighbours import (
+    TYPES,
+    ZONE_B,
+    app,
+    domains,
+    fixed,
+    planned,
+    question,
+    refused,
+    running,
+    spread,
+    term,
+    types,
+)
 
 HOST = names.HOSTNAME
 
@@ -68,3 +82,17 @@ def test_pods_that_a_spread_merely_counts_do_not_take_the_step_of_one_that_keeps
     plan = planned(counted, *even, pairs=pairs, bound=bound)
     assert not plan.launches
     assert {p.pod: p.claim for p in plan.placements} == {counted.key: "one", even[0].key: "two", even[1].key: "three"}
+
+
+def test_a_pod_is_not_left_out_because_others_that_its_spread_counted_on_got_no_place() -> None:
+    """``two`` was dealt the other zone, found none there to be beside, and had already raised the least of a spread."""
+    web = {"app": "web"}
+    both = (Offering(ZONE_A, "spot", 90_000_000), Offering(ZONE_B, "on-demand", 260_000_000))
+    kind = msgspec.structs.replace(instance_type("t3.2xlarge", 8, 32, 0.3), offerings=both)
+    here = Requirement(names.ZONE, "In", (str(ZONE_A),))
+    pools = (pool("a", requirements=(here,)), pool("b", taints=(Taint("old", "PreferNoSchedule"),)))
+    even = app(2, "even", cpu="300m", labels=web, host_ports=(HostPort(8080),), spread=(spread(max_skew=2),))
+    one = app(1, "one", cpu="1", labels=web, affinity=(term(HOST),))
+    two = app(1, "two", cpu="1", labels=web, affinity=(term(HOST),), spread=(spread(names.CAPACITY_TYPE),))
+    plan = planned(*even, *one, *two, instance_types=types(kind), pools=pools)
+    assert not {"even-0", "even-1"} & {*refused(plan)}

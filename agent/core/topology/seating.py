@@ -1,7 +1,7 @@
 """Who has which place: pods on room that is there, and the order in which all were given one."""
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.core.placing import Place
@@ -62,6 +62,21 @@ class Seating:
         count(checks.entries(values, lambda group: group.counts(place.room)), -1)
         del self.order[key]
         insort(self.left[seat.shape], key)
+
+    def hold_back(self, late: Collection[PodKey]) -> dict[int, list[PodKey]]:
+        """Let these pods not even wait, as far as they have no place; by shape they are returned."""
+        found = {}
+        for number, keys in self.left.items() if late else ():
+            away = [key for key in keys if key in late]
+            if away:
+                found[number] = away
+                self.left[number] = [key for key in keys if key not in late]
+        return found
+
+    def admit(self, late: Mapping[int, Sequence[PodKey]]) -> None:
+        """Let pods wait that were held back."""
+        for number, keys in late.items():
+            self.left[number] = sorted([*self.left[number], *keys])
 
     def give_back(self, deal: Deal, keys: Sequence[PodKey]) -> None:
         """Take pods out of a deal: no node was bought for them."""
