@@ -51,7 +51,7 @@ def overtaken(
 ) -> bool:
     """Whether some pod, not among the ``dropped``, may not come to its new node once all have come that need none."""
     first = any(own.number in shape.matches for shape in scene.shapes for own in shape.required.affinity)
-    if not (first and dealing.seats and bought):
+    if not (dealing.seats and bought and (first or any(map(dealing.disturbs, _seated(dealing))))):
         return False
     replay = _Replay(scene, scene.counts(everything))
     stands = {key: stand for key, stand in replay.stands(dealing, bought).items() if key not in dropped}
@@ -60,6 +60,11 @@ def overtaken(
     waiting |= {key: stand for key, stand in stands.items() if key not in dealing.seats}
     replay.run(waiting)
     return bool(waiting)
+
+
+def _seated(dealing: Dealing) -> set[int]:
+    """The shapes of pods that have room that is there."""
+    return {seat.shape for seat in dealing.seats.values()}
 
 
 class _Replay:

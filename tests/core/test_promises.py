@@ -50,6 +50,17 @@ def test_the_first_of_a_group_goes_to_where_the_others_find_room_before_its_node
         assert domains(question(first, *plain, pairs=(room,)), plan) == {zone: 2}
 
 
+def test_a_pod_that_keeps_to_a_spread_is_bought_for_where_those_that_it_only_counts_leave_it_room() -> None:
+    """Two that have room on a node are bound before the new node comes, and a third in their zone is one too many."""
+    (even,) = app(1, "even", cpu="1500m", labels={"app": "web"}, spread=(spread(max_skew=2),))
+    plain = app(2, "plain", cpu="300m", labels={"app": "web"})
+    for zone in (ZONE_A, ZONE_B, ZONE_C):
+        pairs = (fixed("room", zone, cpu=900),)
+        plan = planned(even, *plain, pairs=pairs)
+        assert {p.node for p in plan.placements if p.pod != even.key} == {"room"}
+        assert domains(question(even, *plain, pairs=pairs), plan)[zone] == len(plain)
+
+
 def test_the_first_of_a_group_on_one_node_is_not_bought_for_where_others_are_elsewhere_before_it() -> None:
     (first,) = app(1, "web", cpu="1800m", affinity=(term(HOST),))
     plain = app(1, "plain", cpu="1500m", labels={"app": "web"})

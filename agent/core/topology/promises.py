@@ -39,7 +39,7 @@ class Promises:
         waiting = len(self._held)
         if waiting:
             self._take_back()
-            self._let_in(sorted(wanted, key=lambda own: self._disturbs(own[1])))
+            self._let_in(sorted(wanted, key=lambda own: self.seating.disturbs(own[1])))
         if len(self._held) > waiting:
             self._take_back()
             self._let_in(wanted)
@@ -62,12 +62,6 @@ class Promises:
     def _suits(self, number: int, place: Place) -> bool:
         shape = self.seating.shapes[number]
         return place.room.accepts(shape.rules, shape.required)
-
-    def _disturbs(self, number: int) -> bool:
-        """Whether such pods are counted by spreads that they need not keep to."""
-        checks = self.seating.checks(number, len(self.seating.shapes[number].levels) - 1)
-        own = [id(group) for _, group, *_ in checks.spread]
-        return any(id(group) not in own for _, group in checks.groups)
 
     def _let_in(self, wanted: Iterable[_Wanted]) -> None:
         for key, number, place in wanted:

@@ -36,6 +36,12 @@ class Seating:
             found = self._checks[rules, at] = Checks.of(rules, at, self.counts)
         return found
 
+    def disturbs(self, number: int) -> bool:
+        """Whether pods of a shape are counted by spreads that they need not keep to."""
+        checks = self.checks(number, len(self.shapes[number].levels) - 1)
+        own = [id(group) for _, group, *_ in checks.spread]
+        return any(id(group) not in own for _, group in checks.groups)
+
     def taken(self, number: int, several: int) -> list[PodKey]:
         """The first pods of a shape, which wait no longer."""
         keys = self.left[number][:several]
