@@ -107,3 +107,19 @@ def test_a_pod_is_not_left_out_because_others_that_its_spread_counted_on_got_no_
     two = app(1, "two", cpu="1", labels=web, affinity=(term(HOST),), spread=(spread(names.CAPACITY_TYPE),))
     plan = planned(*even, *one, *two, instance_types=types(kind), pools=pools)
     assert not {"even-0", "even-1"} & {*refused(plan)}
+
+
+def test_types_need_not_agree_on_a_label_that_makes_no_difference_to_a_spread() -> None:
+    """The spread of another looks at nodes of some size only, and every type has such a size, or the zone is enough."""
+    sizes = tuple(
+        msgspec.structs.replace(own, requirements=(*own.requirements, Requirement("example.com/size", "In", (size,))))
+        for own, size in zip(TYPES[1:], ("2", "4"), strict=True)
+    )
+    small = Requirement("example.com/size", "Lt", ("6",))
+    somewhere = Requirement(names.ZONE, "In", (str(ZONE_A),))
+    diverse = pool(requirements=(Requirement(names.INSTANCE_TYPE, "Exists", min_values=2),))
+    counted = app(1, "counted", labels={"app": "web"})
+    for terms in (((small,),), ((somewhere, small), (somewhere,))):
+        even = app(1, "even", affinity_terms=terms, labels={"app": "even"}, spread=(spread(),))
+        plan = planned(*even, *counted, pools=(diverse,), instance_types=types(*sizes))
+        assert "counted-0" not in refused(plan)

@@ -12,7 +12,7 @@ from agent.core.rooms import Room, rooms
 from agent.core.shapes import Shape, shapes
 from agent.core.taints import SOFT
 from agent.core.templates import daemon_pods
-from agent.core.topology.counts import Counts, Running
+from agent.core.topology.counts import Counts, Filter, Running
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.levels import Ladder
 from agent.core.topology.offers import Offers
@@ -91,8 +91,15 @@ class Scene:
                 group.max_skew = min(group.max_skew, spread.written.max_skew)
         for group in counts.groups.values():
             group.domains.update(dict.fromkeys(sorted(everything.universe(group.key, group.filter)), 0))
+            group.affine = not (everything.all_are(group.filter.alternatives) and self._all_known(group.filter))
         counts.see(self.rooms, self.running)
         return counts
+
+    def _all_known(self, wanted: Filter) -> bool:
+        """Whether it is known of every room if it is what node affinity asks."""
+        return all(
+            all(map(room.decides, wanted.affine)) or any(map(room.promises, wanted.alternatives)) for room in self.rooms
+        )
 
     def dealing(self, everything: Offers) -> Dealing:
         """Everything is to be placed yet."""
