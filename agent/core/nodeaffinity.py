@@ -1,5 +1,7 @@
 """Which nodes a pod may run on by itself: its node selector, its required node affinity and its volumes."""
 
+from collections.abc import Iterable
+
 from agent.core.requirements import Requirements
 from agent.model.kubernetes import Pod
 
@@ -28,3 +30,16 @@ def node_affinity(pod: Pod) -> tuple[Requirements, ...]:
         return (selector,) if selector.conflict is None else ()
     found = (selector & Requirements.of(term) for term in pod.affinity_terms if term)
     return tuple(alternative for alternative in found if alternative.conflict is None)
+
+
+def widest(found: Iterable[Requirements]) -> tuple[Requirements, ...]:
+    """The alternatives without those that hold only where another one holds too; of equal ones the first stays."""
+    kept: list[Requirements] = []
+    for one in found:
+        if not any(_implies(one, other) for other in kept):
+            kept = [*(other for other in kept if not _implies(other, one)), one]
+    return tuple(kept)
+
+
+def _implies(one: Requirements, other: Requirements) -> bool:
+    return all(one.get(key) <= values for key, values in other)

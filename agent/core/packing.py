@@ -5,7 +5,7 @@ and the cheapest is taken; first-fit decreasing is always among them, so that th
 answer is verified before it leaves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.bins import Demand, Problem, floors
@@ -17,7 +17,7 @@ from agent.core.hosts import FREE
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.launching import Bought, launches
 from agent.core.refusing import reasons
-from agent.core.settling import unsettled
+from agent.core.settling import overtaken, unsettled
 from agent.core.shapes import Rules, Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
@@ -37,6 +37,8 @@ from agent.model.resources import ZERO, Resources
 ROUNDS = 8
 """How often pods for which nothing could be bought are dealt anew: on smaller types, from other pools, or with fewer
 preferences."""
+ANEW = 3
+"""How often all is packed anew because pods come in another order than that in which they were dealt."""
 
 
 @dataclass(slots=True)
@@ -54,11 +56,18 @@ class _Packing:
     """Shops that sell nothing more, for a limit or a brake."""
     grounds: dict[int, Ground] = field(default_factory=dict)
     """Of each shop: what was packed last."""
+    dropped: frozenset[PodKey] = frozenset()
+    """Pods that are left out although they were dealt."""
 
     @property
     def progress(self) -> int:
         """Grows with all that a round can do: nodes bought, shops closed, and what is not tried again."""
         return len(self.bought) + len(self.closed) + len(self.dealing.shut)
+
+    @property
+    def unplaced(self) -> int:
+        """How many pods have no place."""
+        return len(self.dropped) + sum(map(len, self.dealing.left.values()))
 
     def offers(self) -> Offers:
         """What may be bought at present."""
@@ -76,23 +85,62 @@ def pack(asked: PackingInput) -> PackingResult:
     scene = Scene.of(asked, [pod for pod, reason in looked if reason is None])
     shops = _shops(asked, scene)
     scene = replace(scene, total=_buyable(scene, shops) or scene.total)
-    dealing = scene.dealing(Offers(shops, None, scene.total, scene.daemons))
-    packing = _Packing(asked, scene, shops, dealing, Buying.of(asked))
-    dealing.keep_promises()
-    packing.closed |= set() if asked.launch else set(range(len(shops)))
-    again = True
-    tries = (ROUNDS + max((len(shape.levels) for shape in scene.shapes), default=0)) * max(len(shops), 1)
-    while again and tries:
-        tries -= 1
-        again = _round(packing)
-    dropped = unsettled(scene, dealing, packing.bought, Offers(shops, None, scene.total, scene.daemons))
-    result = _result(packing, refused, dropped)
+    packing = _settled(asked, scene, shops)
+    result = _result(packing, refused)
     verify(asked, result)
     return result
 
 
-def _result(packing: _Packing, refused: dict[PodKey, Reason], dropped: frozenset[PodKey]) -> PackingResult:
-    asked, dealing = packing.asked, packing.dealing
+def _settled(asked: PackingInput, scene: Scene, shops: tuple[Shop, ...]) -> _Packing:
+    """All packed, and packed anew as long as pods come in an order that the packing did not reckon with.
+
+    Who has room at once comes first; and who got no place comes last, if others were left out for its sake.
+    """
+    everything = Offers(shops, None, scene.total, scene.daemons)
+    packing = _packed(asked, scene, shops, everything)
+    late: frozenset[PodKey] = frozenset()
+    for _ in range(ANEW):
+        dealing = packing.dealing
+        if overtaken(packing.scene, dealing, packing.bought, everything, packing.dropped):
+            here = scene.promising({key: seat.place.room.name for key, seat in dealing.seats.items()})
+            packing = _packed(asked, here, shops, everything, late)
+        elif packing.dropped:
+            late |= {key for keys in dealing.left.values() for key in keys}
+            again = _packed(asked, packing.scene, shops, everything, late)
+            if again.unplaced >= packing.unplaced:
+                break
+            packing = again
+        else:
+            break
+    return packing
+
+
+def _packed(
+    asked: PackingInput, scene: Scene, shops: tuple[Shop, ...], everything: Offers, late: Collection[PodKey] = ()
+) -> _Packing:
+    """All rounds; with the pods that are ``late`` once the others have their places."""
+    packing = _Packing(asked, scene, shops, scene.dealing(everything), Buying.of(asked))
+    packing.dealing.keep_promises()
+    packing.closed |= set() if asked.launch else set(range(len(shops)))
+    held_back = packing.dealing.hold_back(late)
+    _all_rounds(packing)
+    if held_back:
+        packing.dealing.admit(held_back)
+        _all_rounds(packing)
+    packing.dropped = unsettled(scene, packing.dealing, packing.bought, everything)
+    return packing
+
+
+def _all_rounds(packing: _Packing) -> None:
+    shops, levels = packing.shops, max((len(shape.levels) for shape in packing.scene.shapes), default=0)
+    again, tries = True, (ROUNDS + levels) * max(len(shops), 1)
+    while again and tries:
+        tries -= 1
+        again = _round(packing)
+
+
+def _result(packing: _Packing, refused: dict[PodKey, Reason]) -> PackingResult:
+    asked, dealing, dropped = packing.asked, packing.dealing, packing.dropped
     made = launches(asked, packing.scene.shapes, packing.bought, dropped)
     placed = {key: seat.place.placement(key) for key, seat in dealing.seats.items() if key not in dropped}
     placed |= {key: Placement(key, launch=launch.id) for launch in made for key in launch.pods}

@@ -1,11 +1,14 @@
-"""Pods whose place depended on others that got none after all.
+"""Pods whose place depended on others that got none after all, or that come at another time.
 
 Domains are given out before nodes are bought. Where a limit then keeps some nodes from being bought, a spread may no
 longer hold for pods of other domains, and what waits for a pod that is not coming would wait for ever. So the plan is
 gone through once more in its order, and what no longer has a place at any point of it is left out.
+
+kube-scheduler keeps to no order, though: who has room on a node is bound before other nodes are there. A pod that is
+to be the first of its group on a new node comes too late then, and must be where the others are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,16 +42,29 @@ def unsettled(scene: Scene, dealing: Dealing, bought: Sequence[Bought], everythi
         return frozenset()
     replay = _Replay(scene, scene.counts(everything))
     waiting = replay.stands(dealing, bought)
-    order: dict[PodKey, None] = {}
-    progress = True
-    while progress:
-        come = [key for key in waiting if replay.comes(waiting[key])]
-        order.update(dict.fromkeys(come))
-        for key in come:
-            del waiting[key]
-        progress = bool(come)
-    dealing.order = order
+    dealing.order = replay.run(waiting)
     return frozenset(waiting)
+
+
+def overtaken(
+    scene: Scene, dealing: Dealing, bought: Sequence[Bought], everything: Offers, dropped: Collection[PodKey]
+) -> bool:
+    """Whether some pod, not among the ``dropped``, may not come to its new node once all have come that need none."""
+    first = any(own.number in shape.matches for shape in scene.shapes for own in shape.required.affinity)
+    if not (dealing.seats and bought and (first or any(map(dealing.disturbs, _seated(dealing))))):
+        return False
+    replay = _Replay(scene, scene.counts(everything))
+    stands = {key: stand for key, stand in replay.stands(dealing, bought).items() if key not in dropped}
+    waiting = {key: stand for key, stand in stands.items() if key in dealing.seats}
+    replay.run(waiting)
+    waiting |= {key: stand for key, stand in stands.items() if key not in dealing.seats}
+    replay.run(waiting)
+    return bool(waiting)
+
+
+def _seated(dealing: Dealing) -> set[int]:
+    """The shapes of pods that have room that is there."""
+    return {seat.shape for seat in dealing.seats.values()}
 
 
 class _Replay:
@@ -73,6 +89,18 @@ class _Replay:
                 stand = self._bought(f"launch {number}", own, deal)
                 found.update(dict.fromkeys(keys, stand))
         return {key: found[key] for key in dealing.order if key in found}
+
+    def run(self, waiting: dict[PodKey, _Stand]) -> dict[PodKey, None]:
+        """Let all come that may, in this order and again until nobody comes; they wait no longer. The order is told."""
+        order: dict[PodKey, None] = {}
+        progress = True
+        while progress:
+            come = [key for key in waiting if self.comes(waiting[key])]
+            order.update(dict.fromkeys(come))
+            for key in come:
+                del waiting[key]
+            progress = bool(come)
+        return order
 
     def _bought(self, node: str, own: Bought, deal: Deal) -> _Stand:
         checks = self._of(deal.shape)

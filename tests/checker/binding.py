@@ -142,8 +142,8 @@ class Cluster:
             counts = dict.fromkeys(eligible.values(), 0)
             for other, on in self.bound:
                 going = other["metadata"].get("deletionTimestamp")
-                if on in eligible and not going and namespace(other) == namespace(pod):
-                    counts[eligible[on]] += selects(selector, labels(other))
+                if on in eligible and not going:
+                    counts[eligible[on]] += _counted(rule, pod, other)
             least = min(counts.values(), default=0)
             if len(counts) < (rule.get("minDomains") or 1):
                 least = 0
@@ -159,6 +159,11 @@ def _counts(rule: Json, pod: Json, host: Host) -> bool:
         return False
     honoured = (rule.get("nodeTaintsPolicy") or "Ignore") == "Honor"
     return not honoured or repelling(host.taints, pod["spec"].get("tolerations") or ()) is None
+
+
+def _counted(rule: Json, owner: Json, pod: Json) -> bool:
+    """Whether a spread of one pod counts another."""
+    return namespace(owner) == namespace(pod) and selects(_merged(rule, labels(owner)), labels(pod))
 
 
 def _alike(pod: Json, where: Where) -> str:
@@ -179,7 +184,7 @@ def order(cluster: Cluster, wanted: Sequence[tuple[Json, Where]]) -> list[tuple[
         groups.setdefault(_alike(pod, where), []).append((pod, where))
     search = _Search(cluster, list(groups.values()))
     if not search.done([0] * len(groups)):
-        raise Stuck(search.best_word or "too many orders to try")
+        raise Stuck(search.best_word if search.tried_all else "too many orders to try")
     return search.found
 
 
@@ -194,10 +199,15 @@ class _Search:
     _furthest: int = -1
     _dead: set[tuple[int, ...]] = field(default_factory=set)
 
+    @property
+    def tried_all(self) -> bool:
+        """Whether what was not found is not there, and no order was left untried."""
+        return len(self._dead) <= MOST_STATES
+
     def done(self, counts: list[int]) -> bool:
         if all(n == len(g) for n, g in zip(counts, self.groups, strict=True)):
             return True
-        if tuple(counts) in self._dead or len(self._dead) > MOST_STATES:
+        if tuple(counts) in self._dead or not self.tried_all:
             return False
         words = []
         for number in self._next(counts):
@@ -216,10 +226,23 @@ class _Search:
         return False
 
     def _next(self, counts: list[int]) -> Iterable[int]:
-        """Who wants company first, since the first of a group may found it; then an even spread; the carefree last."""
+        """Who wants company first, since the first of a group may found it; then an even spread; the carefree last.
+
+        A pod that a spread counts and that need not keep to it may come at any time, but then uses up the skew that
+        those who keep to it need: it comes after them (kubernetes.io/docs/concepts/scheduling-eviction/
+        topology-spread-constraints: every pod that the selector matches counts, whatever constraints it has itself).
+        Otherwise all orders of what has nothing to do with them would be tried before it is moved.
+        """
         waiting = [n for n, group in enumerate(self.groups) if counts[n] < len(group)]
         pods = {n: self.groups[n][0][0] for n in waiting}
-        return sorted(waiting, key=lambda n: (not terms(pods[n], "podAffinity"), not carries(pods[n]), counts[n], n))
+        rules = [(rule, pod) for pod in pods.values() for rule in spreads(pod)]
+
+        def turn(n: int) -> tuple[bool, bool, bool, int, int]:
+            pod = pods[n]
+            foreign = any(rule not in spreads(pod) and _counted(rule, owner, pod) for rule, owner in rules)
+            return (not terms(pod, "podAffinity"), foreign, not carries(pod), counts[n], n)
+
+        return sorted(waiting, key=turn)
 
     def _bind(self, counts: list[int], number: int, pod: Json, where: Where) -> None:
         self.cluster.bound.append((pod, where))

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.checker import Case
+from tests.checker import Case, binding
 from tests.checker.judging import arranged
 from tests.checker.quantities import amount, requests
 from tests.checker.scene import A, B, Scene, affinity, needs, spread
-from tests.checker.worlds import Where, key
+from tests.checker.worlds import Host, Where, key
+from tests.worlds import objects
 from tests.worlds.objects import HOSTNAME, ZONE
 
 Json = dict[str, Any]
@@ -49,6 +50,20 @@ def test_a_spread_binds_in_the_order_in_which_each_pod_passes() -> None:
     scene.spec("web-1")["topologySpreadConstraints"] = [spread(ZONE, 1, minDomains=3)]
     scene.fix_zone(B)
     assert [pod for pod, _ in order(scene)] == ["shop/web-1", "shop/web-0", "shop/web-2"]
+
+
+def test_what_a_spread_merely_counts_is_bound_after_what_keeps_to_it_whatever_else_waits() -> None:
+    """There is an order, and it is found among those of a dozen pods that have nothing to do with it."""
+    hosts = {("node", zone): Host(("node", zone), zone, {ZONE: zone, HOSTNAME: zone}) for zone in (A, B)}
+    alone = {"topologySpreadConstraints": [spread(HOSTNAME, 9, labelSelector={"matchLabels": {"app": "alone"}})]}
+    even = {"topologySpreadConstraints": [spread(ZONE)]}
+    wanted = [(objects.pod(f"counted-{n}", "shop", alone, {"app": "web", "n": str(n)}), B) for n in range(3)]
+    wanted += [(objects.pod(f"other-{n}", "shop", alone, {"app": f"other-{n}"}), A) for n in range(12)]
+    wanted += [(objects.pod(f"even-{n}", "shop", even, {"app": "web"}), zone) for n, zone in enumerate((A, B, B))]
+    found = binding.order(binding.Cluster(hosts, {}), [(pod, ("node", zone)) for pod, zone in wanted])
+    names = [pod["metadata"]["name"] for pod, _ in found]
+    assert len(names) == len(wanted)
+    assert max(names.index(f"even-{n}") for n in range(3)) < min(names.index(f"counted-{n}") for n in range(3))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import example, given
 
-from agent.core.nodeaffinity import alternatives
+from agent.core.nodeaffinity import alternatives, widest
 from agent.core.requirements import (
     ABSENT,
     ANYTHING,
@@ -158,6 +158,19 @@ def test_a_selector_holds_with_every_term_and_terms_are_alternatives() -> None:
     ]
     assert alternatives(pod(node_selector={"k": "c"}, affinity_terms=terms)) == ()
     assert alternatives(pod()) == (Requirements(),)
+
+
+def test_an_alternative_that_another_one_covers_says_nothing() -> None:
+    narrow, wide, other = (
+        Requirements.of(entries)
+        for entries in (
+            (Requirement("zone", "In", ("a",)), Requirement("size", "Lt", ("6",))),
+            (Requirement("zone", "In", ("a", "b")),),
+            (Requirement("zone", "In", ("c",)), Requirement("size", "Lt", ("6",))),
+        )
+    )
+    assert widest((narrow, wide, other)) == widest((wide, narrow, other)) == (wide, other)
+    assert widest((narrow, narrow)) == (narrow,)
 
 
 def test_labels_admit_or_not() -> None:

@@ -46,7 +46,7 @@ class Checks:
         level, matches = rules.levels[at], sorted(rules.matches)
         own = {key for number in matches for key in counts.keys_of.get(number, ())}
         groups = [g for n in matches for key in sorted(counts.keys_of.get(n, ())) for g in counts.by_number[key, n]]
-        keys = tuple(sorted((level.keys | own).union(*(group.filter.decisive for group in groups))))
+        keys = tuple(sorted((level.keys | own).union(*(group.decisive for group in groups))))
         position = {key: n for n, key in enumerate(keys)} | {names.HOSTNAME: -1}
         counted = [(key, counts.pods[key, n]) for n in matches for key in sorted(counts.keys_of.get(n, ()))]
         counted += [(names.HOSTNAME, counts.pods[names.HOSTNAME, n]) for n in matches if n in counts.at_host]

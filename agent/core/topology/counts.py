@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from agent.core.nodeaffinity import node_affinity
+from agent.core.nodeaffinity import node_affinity, widest
 from agent.core.requirements import Requirements, normalized
 from agent.core.rooms import Room
 from agent.core.taints import tolerates
@@ -35,8 +35,17 @@ class Filter:
     @property
     def decisive(self) -> frozenset[str]:
         """Labels of a node that decide whether it is one of them; the NodePool stands for its taints."""
-        found = {key for asked in self.alternatives for key, _ in asked} | {*self.keys}
-        return frozenset(found | ({names.NODEPOOL} if self.tolerations is not None else set())) - {names.HOSTNAME}
+        return (self.affine | self.plain) - {names.HOSTNAME}
+
+    @property
+    def affine(self) -> frozenset[str]:
+        """Those of them that node affinity is about."""
+        return frozenset(key for asked in self.alternatives for key, _ in asked)
+
+    @property
+    def plain(self) -> frozenset[str]:
+        """Those of them that matter whatever node affinity says."""
+        return frozenset(self.keys) | ({names.NODEPOOL} if self.tolerations is not None else frozenset())
 
     def tolerates(self, taints: tuple[Taint, ...]) -> bool:
         """Whether a node with these taints can be one of them."""
@@ -61,7 +70,14 @@ class Group:
     domains: Domains = field(default_factory=dict)
     max_skew: int = 1 << 30
     """The least of all its owners."""
+    affine: bool = True
+    """Whether nodes differ in what node affinity says of them: otherwise no label need be known for that."""
     _passed: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def decisive(self) -> frozenset[str]:
+        """Labels that decide whether a node is a domain."""
+        return self.filter.decisive if self.affine else self.filter.plain - {names.HOSTNAME}
 
     def counts(self, room: Room) -> bool:
         """Whether pods on this node are counted."""
@@ -101,7 +117,7 @@ class Counts:
     def group(self, spread: Spread, owner: Pod) -> Group:
         """The group of a constraint of a pod; made, without domains, when it is asked for first."""
         written = spread.written
-        asked = node_affinity(owner) if written.honor_affinity else ()
+        asked = widest(node_affinity(owner)) if written.honor_affinity else ()
         keys = {normalized(s.topology_key) for s in owner.spread if s.hard} if written.hard else set()
         wanted = Filter(
             asked if any(a.by_key for a in asked) else (),

@@ -12,7 +12,7 @@ from agent.core.hosts import EMPTY, FREE
 from agent.core.placing import Place
 from agent.core.shapes import Rules
 from agent.core.topology.cells import Cell, Deal, rank, without
-from agent.core.topology.checks import Checks, Values, count
+from agent.core.topology.checks import Checks, Entry, Values, count
 from agent.core.topology.offers import Offer, Offers, may_pass
 from agent.core.topology.promises import Promises
 from agent.core.topology.seating import Seating
@@ -227,19 +227,22 @@ class Dealing(Seating):
                 options += [(-cell.votes, -most, at, cell) for most, at in ((there, n), (new, len(cells) + n)) if most]
         if options:
             _, most, where, cell = min(options, key=lambda option: option[:3])
-            several = self._in_a_row(checks, cell.values, -most)
             if where < len(cells):
-                self.seat(number, at, (cell.values, cell.places[-1]), self.taken(number, several))
+                place = cell.places[-1]
+                entries = checks.entries(cell.values, lambda group: group.counts(place.room))
+                several = self._in_a_row(checks, (cell.values, entries), -most)
+                self.seat(number, at, (cell.values, place), self.taken(number, several))
             elif cell.offer is not None:
                 deal = self._opened(number, at, (cell, cell.offer, offers), deals)
+                several = self._in_a_row(checks, (cell.values, deal.entries), -most)
                 deal.host, deal.size = rule, several
                 self._add(deal, several)
             for other in cells:
                 other.offer = None
 
-    def _in_a_row(self, checks: Checks, values: Values, most: int) -> int:
-        """How many pods may come into a domain one after the other, at most ``most``."""
-        entries = checks.entries(values, lambda _: True)
+    def _in_a_row(self, checks: Checks, where: tuple[Values, Sequence[Entry]], most: int) -> int:
+        """How many pods may come into a domain, and be counted there, one after the other, at most ``most``."""
+        values, entries = where
         several = 1
         count(entries, 1)
         while several < most and checks.allows(values, checks.leasts(), checks.begins(self.counts)):

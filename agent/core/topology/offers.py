@@ -200,6 +200,14 @@ class Offers:
                 found |= {value for value in values if value is not None and asked.get(key).allows(value)}
         return frozenset(found)
 
+    def all_are(self, alternatives: Sequence[Requirements]) -> bool:
+        """Whether every node that could be bought is one of these, whatever it turns out to be."""
+        for space in map(self.space, range(len(self.shops))):
+            settled = (asked for asked in alternatives if not space.undecided(asked).by_key)
+            if space.every & ~union(space.select(asked, space.every) for asked in settled):
+                return False
+        return True
+
 
 def may_pass(space: Space, wanted: Filter, offer: Offer) -> bool:
     """Whether a node of the offer could be one that passes the filter."""

@@ -5,12 +5,17 @@ for what is on its way already.
 """
 
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from agent.core.hosts import HostState
 from agent.core.placing import Place
 from agent.core.topology.cells import without
 from agent.core.topology.seating import Seating
 from agent.model.names import PodKey
+
+_Wanted = tuple[PodKey, int, Place]
+"""A pod, its shape and the room that it was promised."""
 
 
 @dataclass(slots=True)
@@ -19,25 +24,59 @@ class Promises:
 
     seating: Seating
     _held: dict[PodKey, tuple[int, Place]] = field(default_factory=dict)
+    _came: list[tuple[PodKey, Place, HostState]] = field(default_factory=list)
+    """Those that were seated, and what their room was like before."""
 
     def reserve(self) -> None:
-        """Keep every promise that can be kept now, in the order of dealing, and room for all others."""
+        """Keep every promise that can be kept now, and room for all others.
+
+        In which order they were made is not known. In the order of dealing a pod that a spread merely counts may take
+        the last step that the spread allows; so where some cannot come, those that no foreign spread counts are let in
+        first.
+        """
+        wanted = self._wanted()
+        self._let_in(wanted)
+        waiting = len(self._held)
+        if waiting:
+            self._take_back()
+            self._let_in(sorted(wanted, key=lambda own: self.seating.disturbs(own[1])))
+        if len(self._held) > waiting:
+            self._take_back()
+            self._let_in(wanted)
+
+    def _wanted(self) -> list[_Wanted]:
+        """In the order of dealing."""
         seating = self.seating
         if not any(place.room.promised for place in seating.places):
-            return
+            return []
         turn = {number: n for n, number in enumerate(seating.in_turn())}
         number_of = {key: number for number, keys in seating.left.items() for key in keys}
-        asked = [(key, place) for place in seating.places for key in place.room.promised if key in number_of]
-        for key, place in sorted(asked, key=lambda own: (turn[number_of[own[0]]], own[0])):
-            shape = seating.shapes[number_of[key]]
-            if (
-                key not in self._held
-                and place.room.accepts(shape.rules, shape.required)
-                and shape.requests.fits_in(place.free)
-            ):
-                self._hold(key, number_of[key], place)
+        asked = (
+            (key, number_of[key], place)
+            for place in seating.places
+            for key in place.room.promised
+            if key in number_of and self._suits(number_of[key], place)
+        )
+        return sorted(asked, key=lambda own: (turn[own[1]], own[0]))
+
+    def _suits(self, number: int, place: Place) -> bool:
+        shape = self.seating.shapes[number]
+        return place.room.accepts(shape.rules, shape.required)
+
+    def _let_in(self, wanted: Iterable[_Wanted]) -> None:
+        for key, number, place in wanted:
+            if key not in self._held and self.seating.shapes[number].requests.fits_in(place.free):
+                self._hold(key, number, place)
         while self.keep():
             pass
+
+    def _take_back(self) -> None:
+        """As if nobody had come."""
+        self.release()
+        for key, place, host in reversed(self._came):
+            self.seating.unseat(key)
+            place.host = host
+        self._came.clear()
 
     def keep(self) -> bool:
         """Seat those that may come by now; whether any did."""
@@ -75,5 +114,6 @@ class Promises:
         if not checks.allows(values, checks.leasts(), begun):
             return False
         self.seating.left[number].remove(key)
+        self._came.append((key, place, place.host))
         self.seating.seat(number, at, (values, place), [key])
         return True

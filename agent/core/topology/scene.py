@@ -1,8 +1,8 @@
 """What there is before the first pod is given a place: shapes, room, and who is where."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from agent.core.hosts import EMPTY, HostRule, HostState
 from agent.core.inputs import PackingInput
@@ -12,13 +12,14 @@ from agent.core.rooms import Room, rooms
 from agent.core.shapes import Shape, shapes
 from agent.core.taints import SOFT
 from agent.core.templates import daemon_pods
-from agent.core.topology.counts import Counts, Running
+from agent.core.topology.counts import Counts, Filter, Running
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.levels import Ladder
 from agent.core.topology.offers import Offers
 from agent.core.topology.selectors import Selectors, known_namespaces
 from agent.model import names
 from agent.model.kubernetes import Pod
+from agent.model.names import PodKey
 from agent.model.resources import ZERO, Resources
 
 _KeepsOut = tuple[tuple[str, int], ...]
@@ -69,6 +70,14 @@ class Scene:
         total = sum((shape.requests * shape.count for shape in grouped), start=ZERO)
         return cls(grouped, there, tuple(running), rules, dict(hosts), selectors, total)
 
+    def promising(self, seats: Mapping[PodKey, str]) -> "Scene":
+        """The scene with rooms, by name, that are promised to these pods as well."""
+        promised = defaultdict[str, list[PodKey]](list)
+        for key, name in seats.items():
+            promised[name].append(key)
+        there = tuple(replace(room, promised=(*room.promised, *sorted(promised[room.name]))) for room in self.rooms)
+        return replace(self, rooms=there)
+
     def counts(self, everything: Offers) -> Counts:
         """Who is where now.
 
@@ -82,8 +91,15 @@ class Scene:
                 group.max_skew = min(group.max_skew, spread.written.max_skew)
         for group in counts.groups.values():
             group.domains.update(dict.fromkeys(sorted(everything.universe(group.key, group.filter)), 0))
+            group.affine = not (everything.all_are(group.filter.alternatives) and self._all_known(group.filter))
         counts.see(self.rooms, self.running)
         return counts
+
+    def _all_known(self, wanted: Filter) -> bool:
+        """Whether it is known of every room if it is what node affinity asks."""
+        return all(
+            all(map(room.decides, wanted.affine)) or any(map(room.promises, wanted.alternatives)) for room in self.rooms
+        )
 
     def dealing(self, everything: Offers) -> Dealing:
         """Everything is to be placed yet."""

@@ -1,6 +1,7 @@
 """Who has which place: pods on room that is there, and the order in which all were given one."""
 
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.core.placing import Place
@@ -35,6 +36,12 @@ class Seating:
             found = self._checks[rules, at] = Checks.of(rules, at, self.counts)
         return found
 
+    def disturbs(self, number: int) -> bool:
+        """Whether pods of a shape are counted by spreads that they need not keep to."""
+        checks = self.checks(number, len(self.shapes[number].levels) - 1)
+        own = [id(group) for _, group, *_ in checks.spread]
+        return any(id(group) not in own for _, group in checks.groups)
+
     def taken(self, number: int, several: int) -> list[PodKey]:
         """The first pods of a shape, which wait no longer."""
         keys = self.left[number][:several]
@@ -50,6 +57,32 @@ class Seating:
         count(self.checks(number, at).entries(values, lambda group: group.counts(place.room)), len(keys))
         self.order.update(dict.fromkeys(keys))
         self.seats.update((key, Seat(number, place)) for key in keys)
+
+    def unseat(self, key: PodKey) -> None:
+        """Let a pod wait again that was given room by all that is required; what it meant to others there stays."""
+        seat = self.seats.pop(key)
+        shape, place = self.shapes[seat.shape], seat.place
+        checks = self.checks(seat.shape, len(shape.levels) - 1)
+        place.free = place.free + shape.requests
+        values = tuple(map(place.room.value, checks.keys))
+        count(checks.entries(values, lambda group: group.counts(place.room)), -1)
+        del self.order[key]
+        insort(self.left[seat.shape], key)
+
+    def hold_back(self, late: Collection[PodKey]) -> dict[int, list[PodKey]]:
+        """Let these pods not even wait, as far as they have no place; by shape they are returned."""
+        found = {}
+        for number, keys in self.left.items() if late else ():
+            away = [key for key in keys if key in late]
+            if away:
+                found[number] = away
+                self.left[number] = [key for key in keys if key not in late]
+        return found
+
+    def admit(self, late: Mapping[int, Sequence[PodKey]]) -> None:
+        """Let pods wait that were held back."""
+        for number, keys in late.items():
+            self.left[number] = sorted([*self.left[number], *keys])
 
     def give_back(self, deal: Deal, keys: Sequence[PodKey]) -> None:
         """Take pods out of a deal: no node was bought for them."""
