@@ -47,4 +47,4 @@ def _running(own: ColumnLabels, daemons: Sequence[Pod]) -> Iterator[tuple[int, t
     """The DaemonSets that the pool's taints let in, and the alternatives of what each asks of its node."""
     for number, daemon in enumerate(daemons):
         if tolerates(daemon.tolerations, own.template.pool.taints):
-            yield number, tuple(alternatives(daemon))
+            yield number, alternatives(daemon)
