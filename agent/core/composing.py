@@ -90,10 +90,11 @@ class Composer:
 
 def _pattern(asked: PackingInput, space: Space, mask: int, required: Requirements) -> _Pattern:
     columns = [space.columns[i] for i in bits(mask)]
-    first, own = columns[0], space.templates[space.owner(lowest(mask))]
+    first, number = columns[0], space.owner(lowest(mask))
+    own = space.templates[number]
     pool = own.pool
     listed = tuple(dict.fromkeys(column.type.name for column in columns))
-    requirements, relaxed = _requirements(own.base & required, listed, columns, zoned=bool(space.apart))
+    requirements, relaxed = _requirements(own.base & required, listed, columns, zoned=not space.together[number].whole)
     draft = ClaimDraft(
         name=ClaimName(pool.name),
         pool=pool.name,
@@ -125,7 +126,7 @@ def _requirements(
 ) -> tuple[Requirements, bool]:
     """Types, capacity types, zones, and the rest as asked; and whether minValues were lowered.
 
-    Zones are left out when all are open, unless what runs beside the pods differs between them (``zoned``).
+    Zones are left out when all are open, unless the DaemonSets of zones or capacity types differ (``zoned``).
 
     minValues are lowered to what there is: under the policy Strict there is never less than they ask.
     """

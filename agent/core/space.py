@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.columns import ColumnLabels
-from agent.core.daemons import apart, divided
+from agent.core.daemons import Together, divided
 from agent.core.requirements import Requirements
 from agent.core.shelf import Column, Shelf, Steps, union
 from agent.core.templates import Template
@@ -74,8 +74,8 @@ class Space:
     every: int
     members: tuple[int, ...]
     """Per template: its columns."""
-    apart: tuple[int, ...]
-    """Sets of a pool's columns that no launch may mix, where a DaemonSet runs in only some of the zones; else none."""
+    together: tuple[Together, ...]
+    """Per template: what one launch may name, in bits of its shelf."""
     _offsets: tuple[int, ...]
     _labels: tuple[ColumnLabels, ...]
     _nets: dict[int, Vector] = field(default_factory=dict)
@@ -122,10 +122,16 @@ class Space:
         firsts = (lowest(own) for members in self.members if (own := mask & members))
         return min(firsts, key=lambda i: (self.columns[i].price, i))
 
-    def alike(self, mask: int) -> int:
-        """Of columns of one pool those that a launch of the cheapest may name: the same DaemonSets run there."""
-        first = lowest(mask)
-        return mask & next((own for own in self.apart if own >> first & 1), -1)
+    def named(self, template: int, mask: int) -> int:
+        """Of a template's columns that hold pods, those that one launch of the cheapest may name."""
+        offset = self._offsets[template]
+        return self.together[template].chosen(mask >> offset) << offset
+
+    def choices(self, template: int, mask: int) -> tuple[tuple[int, int], ...]:
+        """All that one launch could name of a template's columns that hold pods, each with those it is chosen of."""
+        offset = self._offsets[template]
+        own = (mask & self.members[template]) >> offset
+        return tuple((part << offset, whole << offset) for part, whole in self.together[template].choices(own))
 
     def price(self, mask: int) -> int:
         """Nano-dollars per hour of the cheapest column of a set that is not empty."""
@@ -241,10 +247,11 @@ def build(
     loads = tuple(daemon.requests for daemon in daemons)
     parts: list[Part] = []
     offsets, offset = [], 0
-    zoned: list[int] = []
+    together: list[Together] = []
     for number, own in enumerate(labels):
         shelf = own.template.shelf
-        allowed = own.matching(own.template.base) & ~shelf.exhausted(errors)
+        every = own.matching(own.template.base)
+        allowed = every & ~shelf.exhausted(errors)
         steps = tuple(shelf.allocatable.get(name, _NONE) for name in dimensions)
         for running, mask in divided(own, allowed, daemons):
             load = sum((loads[d] for d in bits(running)), start=ZERO)
@@ -254,7 +261,7 @@ def build(
             vector = tuple(load.amount(name) for name in dimensions)
             if mask:
                 parts.append(Part(number, shelf, offset, mask << offset, running, vector, steps))
-        zoned += [mask << offset for mask in apart(own, daemons)]
+        together.append(Together.of(own, every, daemons))
         offsets.append(offset)
         offset += len(shelf.columns)
     return Space(
@@ -265,7 +272,7 @@ def build(
         loads=loads,
         every=union(part.mask for part in parts),
         members=tuple(union(p.mask for p in parts if p.template == n) for n in range(len(labels))),
-        apart=tuple(zoned),
+        together=tuple(together),
         _offsets=tuple(offsets),
         _labels=labels,
     )
