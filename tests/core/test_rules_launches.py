@@ -102,39 +102,6 @@ def test_rule_9_6_a_daemonset_counts_on_the_types_that_it_will_run_on_and_on_no_
     assert bought(decide(snapshot(pods=(asking,), instance_types=offered, daemonsets=(log,)))) == [kind]
 
 
-@pytest.mark.parametrize(
-    ("selector", "kind", "where"),
-    [
-        ({names.ZONE: ZONE_A}, "t3.medium", (ZONE_C,)),
-        ({names.ZONE: ZONE_C}, "t3.medium", (ZONE_A,)),
-        ({names.ZONE: "elsewhere"}, "t3.medium", ()),
-        ({names.CAPACITY_TYPE: "spot"}, "t3.medium", ()),
-        ({names.CAPACITY_TYPE: "on-demand"}, "t3.xlarge", ()),
-    ],
-)
-def test_rule_9_6_a_daemonset_of_one_zone_counts_there_and_a_launch_for_another_zone_is_confined_to_it(
-    selector: dict[str, str], kind: str, where: tuple[str, ...]
-) -> None:
-    about: dict[str, Any] = {"owner_kind": "DaemonSet", "unschedulable": False, "node_selector": selector}
-    log = DaemonSet(Meta("log", "default", "uid-log"), pod("log", cpu="600m", memory="64Mi", **about))
-    plan = decide(snapshot(pods=(pod(cpu="1500m"),), daemonsets=(log,)))
-    assert (bought(plan), zones(plan)) == ([kind], where)
-
-
-@pytest.mark.parametrize(("selected", "other"), [("spot", "on-demand"), ("on-demand", "spot")])
-def test_rule_9_6_a_daemonset_of_one_capacity_type_confines_a_launch_that_it_leaves_no_room_to_the_other(
-    selected: str, other: str
-) -> None:
-    about: dict[str, Any] = {"owner_kind": "DaemonSet", "unschedulable": False}
-    template = pod("log", cpu="600m", memory="64Mi", node_selector={names.CAPACITY_TYPE: selected}, **about)
-    spot = tuple(msgspec.structs.replace(o, capacity_type="spot") for o in TYPES[0].offerings)
-    kinds = {DEFAULT: (msgspec.structs.replace(TYPES[0], offerings=TYPES[0].offerings + spot), *TYPES[1:])}
-    log = DaemonSet(Meta("log", "default", "uid-log"), template)
-    plan = decide(snapshot(pods=(pod(cpu="1500m"),), daemonsets=(log,), instance_types=kinds))
-    assert bought(plan) == ["t3.medium"]
-    assert [r.values for r in plan.launches[0].draft.requirements if r.key == names.CAPACITY_TYPE] == [(other,)]
-
-
 @pytest.mark.parametrize(("keys", "where"), [([], "second"), (["revision"], "first")])
 def test_rule_10_11_pods_of_another_revision_do_not_count_where_the_revision_is_a_label_key(
     tmp_path: Path, keys: list[str], where: str
