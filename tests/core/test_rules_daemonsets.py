@@ -152,6 +152,20 @@ def test_on_a_claim_whose_zone_is_open_it_keeps_its_room_and_on_one_of_another_z
     assert placed(ZONE_C) == ["workers-1"]
 
 
+def test_on_a_claim_it_counts_only_if_some_offering_is_of_its_zone_and_its_capacity_type() -> None:
+    """The claim may come in its zone, and with its capacity type, but not with both."""
+    offerings = (TYPES[0].offerings[0], msgspec.structs.replace(TYPES[0].offerings[1], capacity_type="spot"))
+    only = (msgspec.structs.replace(TYPES[0], offerings=offerings),)
+    both = of({names.ZONE: ZONE_A, names.CAPACITY_TYPE: "spot"})
+    coming = claim(
+        meta=meta("workers-1", labels={names.NODEPOOL: "workers"}),
+        requirements=(Requirement(names.INSTANCE_TYPE, "In", ("t3.medium",)),),
+        requests=amounts("1700m", "3Gi", pods="10"),
+    )
+    about = snapshot(pods=(asking(),), claims=(coming,), daemonsets=(both,), instance_types={DEFAULT: only})
+    assert [placement.claim for placement in decide(about).placements] == ["workers-1"]
+
+
 @pytest.mark.parametrize(("cpu", "zones"), [(SMALL, (ZONE_A, ZONE_C)), ("2500m", (ZONE_C,))])
 def test_a_static_node_with_a_pod_is_confined_only_where_the_daemonset_would_not_fit(
     cpu: str, zones: tuple[str, ...]
