@@ -113,10 +113,11 @@ class Problem:
     def diverse(self, mask: int, opened: int) -> int:
         """The columns of those pools whose minValues still hold."""
         kept = 0
-        for members, floors in zip(self.space.members, self.floors, strict=True):
-            own = mask & members
-            if own and all(self._enough(own, opened & members, key, floor) for key, floor in floors):
-                kept |= own
+        for number, floors in enumerate(self.floors):
+            # They must hold for what one launch names, which need not be all of a pool's columns.
+            for own, whole in self.space.choices(number, mask):
+                if own and all(self._enough(own, opened & whole, key, floor) for key, floor in floors):
+                    kept |= own
         return kept
 
     def _enough(self, own: int, opened: int, key: str, floor: int) -> bool:

@@ -112,7 +112,7 @@ class Buying:
         # Those that serve the most pods first. What comes after a refusal is packed anew, on what is still allowed.
         for found in sorted(bins, key=lambda b: -sum(count for _, count in b.content)):
             number = space.owner(space.cheapest(found.mask))
-            mask = found.mask & space.members[number]
+            mask = space.named(number, found.mask & space.members[number])
             pool = space.templates[number].pool.name
             if pool in closed:
                 continue
@@ -247,7 +247,7 @@ class Buying:
 
     def _widen(self, space: Space, purchase: Purchase, known: "dict[tuple[int, int], _Fallbacks]") -> None:
         """Allow every fallback within the limits of the pool and the price of the cluster, the cheapest first."""
-        mask = purchase.found.mask & space.members[purchase.template]
+        mask = space.named(purchase.template, purchase.found.mask & space.members[purchase.template])
         key = (purchase.template, mask)
         if key not in known:
             known[key] = _Fallbacks.of(space, purchase.template, mask)

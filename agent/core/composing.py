@@ -90,10 +90,11 @@ class Composer:
 
 def _pattern(asked: PackingInput, space: Space, mask: int, required: Requirements) -> _Pattern:
     columns = [space.columns[i] for i in bits(mask)]
-    first, own = columns[0], space.templates[space.owner(lowest(mask))]
+    first, number = columns[0], space.owner(lowest(mask))
+    own = space.templates[number]
     pool = own.pool
     listed = tuple(dict.fromkeys(column.type.name for column in columns))
-    requirements, relaxed = _requirements(own.base & required, listed, columns)
+    requirements, relaxed = _requirements(own.base & required, listed, columns, zoned=not space.together[number].whole)
     draft = ClaimDraft(
         name=ClaimName(pool.name),
         pool=pool.name,
@@ -121,9 +122,11 @@ def _claim_name(seed: str, pool: PoolName, number: int) -> ClaimName:
 
 
 def _requirements(
-    asked: Requirements, listed: Sequence[InstanceTypeName], columns: Sequence[Column]
+    asked: Requirements, listed: Sequence[InstanceTypeName], columns: Sequence[Column], *, zoned: bool
 ) -> tuple[Requirements, bool]:
-    """Types, capacity types, zones when not all are open, and the rest as asked; and whether minValues were lowered.
+    """Types, capacity types, zones, and the rest as asked; and whether minValues were lowered.
+
+    Zones are left out when all are open, unless the DaemonSets of zones or capacity types differ (``zoned``).
 
     minValues are lowered to what there is: under the policy Strict there is never less than they ask.
     """
@@ -132,7 +135,7 @@ def _requirements(
         names.INSTANCE_TYPE: frozenset(listed),
         names.CAPACITY_TYPE: frozenset(column.offering.capacity_type for column in columns),
     }
-    if names.ZONE in by_key:
+    if zoned or names.ZONE in by_key:
         chosen[names.ZONE] = frozenset(column.offering.zone for column in columns)
     for key, members in chosen.items():
         by_key[key] = ValueSet(members, min_values=by_key[key].min_values if key in by_key else None)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from agent.core import lifecycle, orphans, pools, termination
+from agent.core import lifecycle, orphans, overlays, pools, termination
 from agent.core.admission import is_ours
 from agent.core.catalog import Aim, Candidates
 from agent.core.coming import merged, offered
@@ -79,6 +79,7 @@ def _decided(world: World, shelves: Shelves | None) -> Plan:
         *pools.protect(world, memory.join_failures, _joined(world, steps)),
         *events,
         *pools.statuses(world),
+        *overlays.statuses(world),
     )
     times = (*(s.next_at for s in steps.values()), packed.next_at, gone.next_at)
     return Plan(

@@ -13,17 +13,21 @@ import msgspec
 
 from agent.core.requirements import Requirements, type_labels
 from agent.core.templates import pool_labels
+from agent.core.world import World, target
 from agent.model import names
+from agent.model.actions import WriteOverlayStatus
 from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityType, InstanceType, Offering
-from agent.model.kubernetes import NodePool
+from agent.model.kubernetes import Condition, NodePool
 from agent.model.names import ClassName, InstanceTypeName, PoolName, Zone
 from agent.model.overlays import NodeOverlay
+from agent.model.reasons import Reason
 from agent.model.resources import Resources
 
 Types = Mapping[ClassName, tuple[InstanceType, ...]]
 _OFFERED: Final = frozenset({names.ZONE, names.CAPACITY_TYPE})
 """Labels that differ between the offerings of one type."""
+_TYPES: Final = ("ValidationSucceeded", "Ready")
 
 
 class Overlaid(msgspec.Struct, frozen=True):
@@ -43,6 +47,38 @@ def overlaid(types: Types, pools: Sequence[NodePool], overlays: Iterable[NodeOve
     judged = {overlay.meta.name: shelf.put(overlay) for overlay in ordered}
     corrected = {name: tuple(shelf.corrected(name, kind) for kind in listed) for name, listed in types.items()}
     return Overlaid(corrected, tuple(judged[name] for name in sorted(judged)))
+
+
+def statuses(world: World) -> tuple[WriteOverlayStatus, ...]:
+    """Write the conditions of every overlay whose conditions are not what they should be."""
+    actions = []
+    for overlay in world.snapshot.overlays:
+        conditions = _conditions(overlay)
+        # Before the whole catalogue is known, one without a fault may not have met the one that it conflicts with.
+        known = overlay.faults or world.snapshot.provision
+        if (
+            known
+            and overlay.meta.deleted_at is None
+            and not {*map(_said, conditions)} <= {*map(_said, overlay.conditions)}
+        ):
+            sentence = f"NodeOverlay {overlay.meta.name} {'corrects nothing' if overlay.faults else 'counts'}"
+            reason = Reason("StatusChanged", sentence)
+            actions.append(WriteOverlayStatus(reason=reason, overlay=target(overlay.meta), conditions=conditions))
+    return tuple(actions)
+
+
+def _conditions(overlay: NodeOverlay) -> tuple[Condition, ...]:
+    """Karpenter's ValidationSucceeded, and Ready, which follows from it."""
+    generation = overlay.meta.generation
+    if not overlay.faults:
+        return tuple(Condition(kind, "True", kind, observed_generation=generation) for kind in _TYPES)
+    code = "Conflict" if overlay.conflicts else "NodeOverlayValidationFailed"
+    message = "; ".join(overlay.faults)
+    return tuple(Condition(kind, "False", code, message, observed_generation=generation) for kind in _TYPES)
+
+
+def _said(condition: Condition) -> Condition:
+    return msgspec.structs.replace(condition, last_transition=None)
 
 
 _Pool = PoolName | None
@@ -73,9 +109,10 @@ class _Shelf:
         if overlay.faults:
             return overlay
         wanted = self._targets(overlay, Requirements.of(overlay.requirements))
-        fault = wanted.divided or self._conflict(overlay, wanted)
-        if fault:
-            return msgspec.structs.replace(overlay, faults=(fault,))
+        if wanted.divided:
+            return msgspec.structs.replace(overlay, faults=(wanted.divided,))
+        if conflict := self._conflict(overlay, wanted):
+            return msgspec.structs.replace(overlay, faults=(conflict,), conflicts=True)
         for price in wanted.prices:
             self._prices.setdefault(price, overlay)
         for resource in wanted.resources:

@@ -137,10 +137,11 @@ def _refused_by_ec2(pool: NodePool, errors: Sequence[CapacityError]) -> Reason:
 def _too_uniform(space: Space, number: int, serving: int) -> str | None:
     """Fewer values of a label than minValues asks are left among the types that hold the pod."""
     pool = space.templates[number].pool
-    short = too_few(pool, [space.columns[i] for i in bits(serving)])
-    if short is None:
+    found = [too_few(pool, [space.columns[i] for i in bits(own)]) for own, _ in space.choices(number, serving)]
+    short = [one for one in found if one is not None]
+    if len(short) < len(found):
         return None
-    entry, there = short
+    entry, there = max(short, key=lambda one: one[1])
     return (
         f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and the types that "
         f"hold the pod have {there}"

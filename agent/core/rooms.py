@@ -1,12 +1,13 @@
 """Room that is there already: on nodes, ours or not, and on claims whose nodes have not come yet."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from agent.core.catalog import is_allowed
 from agent.core.inputs import PROMISED, PackingInput, Pair
 from agent.core.nodeaffinity import alternatives
 from agent.core.requirements import Requirements, ValueSet, normalized_labels, type_labels
@@ -130,16 +131,16 @@ def _of_node(node: Node, claim: NodeClaim | None, pods: Iterable[Pod], daemons: 
         used = used + pod.requests
         if pod.is_daemon:
             running = running + pod.requests
-    due = _load(described, taints, daemons)
+    due = _load(taints, daemons, lambda alternative: described.incompatible(alternative) is None)
     free = total - used - _positive(due - running)
     return Room(node.name, True, not starting, described, taints, free, promised_pods(claim))
 
 
 def _of_claim(claim: NodeClaim, types: Sequence[InstanceType], daemons: Sequence[_Daemon]) -> Room:
-    described = Requirements.of(claim.requirements) & Requirements.from_labels(claim.meta.labels)
+    asked = Requirements.of(claim.requirements) & Requirements.from_labels(claim.meta.labels)
     launched = claim.provider_id is not None and claim.allocatable != ZERO
-    described = _with_types(described, types)
-    due = _load(described, claim.taints, daemons)
+    described = _with_types(asked, types)
+    due = _load(claim.taints, daemons, lambda a: described.incompatible(a) is None and _may_come(a, asked, types))
     total = claim.allocatable if launched else claim.requests
     return Room(claim.name, False, False, described, claim.taints, total - due, promised_pods(claim))
 
@@ -176,13 +177,22 @@ def _with_types(described: Requirements, types: Sequence[InstanceType]) -> Requi
     return Requirements(described.by_key | {k: v for k, v in narrowed.items() if not v.is_empty})
 
 
-def _load(described: Requirements, taints: tuple[Taint, ...], daemons: Iterable[_Daemon]) -> Resources:
-    """What the DaemonSets that will run there ask together."""
+def _may_come(wanted: Requirements, asked: Requirements, types: Iterable[InstanceType]) -> bool:
+    """Whether a DaemonSet runs on any one offering of any one type that a claim may become.
+
+    What is left open of a claim says less: the zone of one type and the capacity type of another are no offering.
+    """
+    possible = [t for t in types if asked.get(names.INSTANCE_TYPE).allows(t.name)] if wanted.by_key else []
+    offered = [(t, o) for t in possible for o in t.offerings if is_allowed(asked, o)]
+    each = (_with_types(asked, (msgspec.structs.replace(t, offerings=(o,)),)) for t, o in offered)
+    return not offered or any(one.incompatible(wanted) is None for one in each)
+
+
+def _load(taints: tuple[Taint, ...], daemons: Iterable[_Daemon], runs: Callable[[Requirements], bool]) -> Resources:
+    """What the DaemonSets that will run there ask together; ``runs`` says by which alternatives one does."""
     total = ZERO
     for daemon, wanted in daemons:
-        if not tolerates((*daemon.tolerations, *DAEMON_TOLERATIONS), taints):
-            continue
-        if any(described.incompatible(alternative) is None for alternative in wanted):
+        if tolerates((*daemon.tolerations, *DAEMON_TOLERATIONS), taints) and any(map(runs, wanted)):
             total = total + daemon.requests
     return total
 

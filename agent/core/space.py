@@ -9,19 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.columns import ColumnLabels
-from agent.core.nodeaffinity import alternatives
+from agent.core.daemons import Together, divided
 from agent.core.requirements import Requirements
 from agent.core.shelf import Column, Shelf, Steps, union
-from agent.core.taints import tolerates
 from agent.core.templates import Template
-from agent.model import names
 from agent.model.ec2 import CapacityError
 from agent.model.kubernetes import Pod
 from agent.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, ZERO, Resources
 
 BASE_DIMENSIONS = (CPU, MEMORY, PODS, EPHEMERAL_STORAGE)
-BOUGHT = (names.ZONE, names.CAPACITY_TYPE)
-"""Labels that the offering decides."""
 Vector = tuple[int, ...]
 _NONE = Steps()
 
@@ -78,6 +74,8 @@ class Space:
     every: int
     members: tuple[int, ...]
     """Per template: its columns."""
+    together: tuple[Together, ...]
+    """Per template: what one launch may name, in bits of its shelf."""
     _offsets: tuple[int, ...]
     _labels: tuple[ColumnLabels, ...]
     _nets: dict[int, Vector] = field(default_factory=dict)
@@ -123,6 +121,17 @@ class Space:
             return lowest(mask)
         firsts = (lowest(own) for members in self.members if (own := mask & members))
         return min(firsts, key=lambda i: (self.columns[i].price, i))
+
+    def named(self, template: int, mask: int) -> int:
+        """Of a template's columns that hold pods, those that one launch of the cheapest may name."""
+        offset = self._offsets[template]
+        return self.together[template].chosen(mask >> offset) << offset
+
+    def choices(self, template: int, mask: int) -> tuple[tuple[int, int], ...]:
+        """All that one launch could name of a template's columns that hold pods, each with those it is chosen of."""
+        offset = self._offsets[template]
+        own = (mask & self.members[template]) >> offset
+        return tuple((part << offset, whole << offset) for part, whole in self.together[template].choices(own))
 
     def price(self, mask: int) -> int:
         """Nano-dollars per hour of the cheapest column of a set that is not empty."""
@@ -238,11 +247,13 @@ def build(
     loads = tuple(daemon.requests for daemon in daemons)
     parts: list[Part] = []
     offsets, offset = [], 0
+    together: list[Together] = []
     for number, own in enumerate(labels):
         shelf = own.template.shelf
-        allowed = own.matching(own.template.base) & ~shelf.exhausted(errors)
+        every = own.matching(own.template.base)
+        allowed = every & ~shelf.exhausted(errors)
         steps = tuple(shelf.allocatable.get(name, _NONE) for name in dimensions)
-        for running, mask in _divided(own, allowed, daemons):
+        for running, mask in divided(own, allowed, daemons):
             load = sum((loads[d] for d in bits(running)), start=ZERO)
             for name, amount in load.items():
                 # A node on which not even the DaemonSets fit is never bought (Karpenter's rule 9.2).
@@ -250,6 +261,7 @@ def build(
             vector = tuple(load.amount(name) for name in dimensions)
             if mask:
                 parts.append(Part(number, shelf, offset, mask << offset, running, vector, steps))
+        together.append(Together.of(own, every, daemons))
         offsets.append(offset)
         offset += len(shelf.columns)
     return Space(
@@ -260,29 +272,7 @@ def build(
         loads=loads,
         every=union(part.mask for part in parts),
         members=tuple(union(p.mask for p in parts if p.template == n) for n in range(len(labels))),
+        together=tuple(together),
         _offsets=tuple(offsets),
         _labels=labels,
     )
-
-
-def _divided(own: ColumnLabels, allowed: int, daemons: Sequence[Pod]) -> list[tuple[int, int]]:
-    """The columns by which DaemonSets will run on their nodes."""
-    parts = [(0, allowed)]
-    for number, daemon in enumerate(daemons):
-        if tolerates(daemon.tolerations, own.template.pool.taints):
-            reach = union(_reach(own, alternative) for alternative in alternatives(daemon))
-            split = [(running | 1 << number, mask & reach) for running, mask in parts]
-            split += [(running, mask & ~reach) for running, mask in parts]
-            parts = [(running, mask) for running, mask in split if mask]
-    return parts
-
-
-def _reach(own: ColumnLabels, asked: Requirements) -> int:
-    """Columns whose nodes a DaemonSet may run on.
-
-    Which offering a launch ends up with is not known before, so one that asks for a zone counts on every column of a
-    pool that allows the zone.
-    """
-    if any(not own.template.base.get(key).intersects(asked.get(key)) for key in BOUGHT):
-        return 0
-    return own.matching(asked.without(BOUGHT))

@@ -72,6 +72,9 @@ def cluster_rules() -> tuple[Rule, ...]:
         Rule(own, ("nodepools",), (*_READ, "patch"), "what may be bought; protected mode is an annotation"),
         Rule(own, ("nodepools/status",), ("get", "update", "patch"), "conditions, node count, resources in use"),
         Rule(own, ("nodeoverlays",), _READ, "prices and capacities that an operator corrects"),
+        Rule(
+            own, ("nodeoverlays/status",), ("get", "update", "patch"), "conditions: which one corrects nothing, and why"
+        ),
         Rule(aws, ("ec2nodeclasses",), (*_READ, "patch"), "how instances are launched; its finalizer"),
         Rule(aws, ("ec2nodeclasses/status",), ("get", "update", "patch"), "conditions and the pinned images"),
         Rule(

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from agent.core.quantity import parse_amount
-from agent.manifests.examine import read
+from agent.manifests.examine import examine, read
 from agent.manifests.objects import CONDITION_LIST, Conditions, ObjectMeta
-from agent.manifests.parsing import fault_lines, meta_of
+from agent.manifests.parsing import conditions_of, fault_lines, meta_of
 from agent.manifests.scalars import Between, Matching, Quantity, Whole
 from agent.manifests.scheduling import ALIASES, Requirement
 from agent.manifests.written import Observed, Rule, Written
@@ -81,7 +81,7 @@ class NodeOverlayStatus(Observed):
     """What is known of the overlay."""
 
     conditions: Conditions = CONDITION_LIST
-    """Ready, ValidationSucceeded. This version writes none: a fault or conflict is an Event."""
+    """ValidationSucceeded, which names the fault or the overlay that it conflicts with, and Ready."""
 
 
 class NodeOverlayManifest(Written):
@@ -100,16 +100,20 @@ class NodeOverlayManifest(Written):
 
 
 def parse_node_overlay(obj: Mapping[str, Any]) -> NodeOverlay:
-    """A NodeOverlay; one with faults keeps nothing but them."""
+    """A NodeOverlay; one with faults keeps nothing but them and its conditions."""
     examined = read(NodeOverlayManifest, obj)
     meta, faults = meta_of(obj), fault_lines(examined.faults)
+    # However little of the rest can be read: what is not known to be written would be written again and again.
+    status = examine(NodeOverlayStatus, obj.get("status") or {}).value
+    conditions = conditions_of(status.conditions) if status is not None else ()
     if examined.value is None or faults:
-        return NodeOverlay(meta, faults=faults or ("it cannot be read",))
+        return NodeOverlay(meta, faults=faults or ("it cannot be read",), conditions=conditions)
     spec = examined.value.spec
     change = spec.price_adjustment
     percent = change is not None and change.endswith("%")
     return NodeOverlay(
         meta=meta,
+        conditions=conditions,
         requirements=tuple(
             constraints.Requirement(ALIASES.get(r.key, r.key), r.operator, r.values) for r in spec.requirements
         ),

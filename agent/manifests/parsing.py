@@ -83,7 +83,7 @@ def parse_node_pool(obj: Mapping[str, Any], *, given_hash: bool = False) -> Node
     carried = meta.annotations.get(names.NODEPOOL_HASH, "") if given_hash else ""
     return msgspec.structs.replace(
         _pool(meta, spec),
-        conditions=_conditions(status.conditions),
+        conditions=conditions_of(status.conditions),
         node_count=status.nodes,
         resources=_resources(resources),
         hash=carried or pool_hash(spec),
@@ -139,7 +139,7 @@ def parse_node_class(obj: Mapping[str, Any], *, given_hash: bool = False) -> Nod
     return NodeClassManifest(
         meta=meta,
         spec=spec,
-        conditions=_conditions(examined.value.status.conditions),
+        conditions=conditions_of(examined.value.status.conditions),
         pinned=_pinned(examined.value.status),
         status=status,
         hash=carried or class_hash(spec, meta.annotations.get(names.USERDATA_MODE, "")),
@@ -177,8 +177,14 @@ def _reserved(value: object, default: Resources) -> Resources:
     return _resources({k: v for k, v in value.items() if k in {"cpu", "memory", "ephemeral-storage"}})
 
 
-def _conditions(written: tuple[WrittenCondition, ...]) -> tuple[Condition, ...]:
-    return tuple(Condition(c.type, c.status, c.reason, c.message, _time(c.last_transition_time)) for c in written)
+def conditions_of(written: tuple[WrittenCondition, ...]) -> tuple[Condition, ...]:
+    """Conditions as they stand in a status."""
+    return tuple(
+        Condition(
+            c.type, c.status, c.reason, c.message, _time(c.last_transition_time), max(c.observed_generation or 0, 0)
+        )
+        for c in written
+    )
 
 
 def _time(text: str | None) -> datetime | None:

@@ -88,7 +88,7 @@ CRDS: Final = (
         "NodeOverlay",
         "nodeoverlays",
         NodeOverlayManifest,
-        (_AGE, ("Weight", "integer", ".spec.weight", 0)),
+        (_READY, _AGE, ("Weight", "integer", ".spec.weight", 0)),
         short_names=("overlays",),
         version="v1alpha1",
     ),

@@ -239,6 +239,13 @@ class WritePoolStatus(Act, frozen=True, gc=False, omit_defaults=True, tag="write
     hash_version: str = ""
 
 
+class WriteOverlayStatus(Act, frozen=True, gc=False, omit_defaults=True, tag="writeOverlayStatus"):
+    """Write an overlay's conditions."""
+
+    overlay: Target
+    conditions: tuple[Condition, ...]
+
+
 class WriteClassStatus(Act, frozen=True, gc=False, omit_defaults=True, tag="writeClassStatus"):
     """Write what a class's selectors were resolved to, and its conditions."""
 
@@ -284,6 +291,7 @@ Action = (
     | AdoptMachine
     | ReviewCertificate
     | WritePoolStatus
+    | WriteOverlayStatus
     | WriteClassStatus
     | DeleteTemplate
     | SetProtectedMode

@@ -39,6 +39,8 @@ class Condition(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str = ""
     message: str = ""
     last_transition: datetime | None = None
+    observed_generation: int = 0
+    """The generation of the spec that it was said about; 0: it does not say."""
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -3,7 +3,7 @@
 import msgspec
 
 from agent.model.constraints import Requirement
-from agent.model.kubernetes import Meta
+from agent.model.kubernetes import Condition, Meta
 from agent.model.resources import ZERO, Resources
 
 
@@ -23,6 +23,10 @@ class NodeOverlay(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     capacity: Resources = ZERO
     """Extended resources that nodes have, in place of what the type says."""
     faults: tuple[str, ...] = ()
+    conflicts: bool = False
+    """Whether the fault is another overlay of the same weight about the same thing."""
+    conditions: tuple[Condition, ...] = ()
+    """As they were last written."""
 
     def price(self, listed: int) -> int:
         """The price instead of the listed one; never below nothing. Both nano-dollars per hour."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.checker.binding import Cluster, spreads
 from tests.checker.quantities import Amounts, amounts, largest, plus, requests, short_of
-from tests.checker.selecting import holds, may_run, mentioned, repelling, unmet
+from tests.checker.selecting import holds, may_run, repelling, unmet
 from tests.checker.volumes import volume_fault
 from tests.checker.worlds import CAPACITY_TYPE, HOSTNAME, POOL, TYPE, ZONE, Host, World, condition, marks
 
@@ -231,10 +231,6 @@ def _tolerations(pod: Json) -> Sequence[Json]:
 
 
 def _fits_alone(world: World, pod: Json, host: Host) -> bool:
-    """Room is kept on every node for a DaemonSet of one zone or capacity type: a launch may end up there."""
-    daemons = [d["spec"]["template"]["spec"] for d in world.all("DaemonSet")]
-    fickle = [d for d in daemons if mentioned(d) & {ZONE, CAPACITY_TYPE} and d not in host.daemons]
-    room = plus(host.room, *({n: -v for n, v in requests(d).items()} for d in fickle))
-    if short_of(requests(pod["spec"]), room) is not None or min(room.values()) < 0:
+    if short_of(requests(pod["spec"]), host.room) is not None or min(host.room.values()) < 0:
         return False
     return may_run(pod["spec"], host.labels, host.name) and volume_fault(world, pod, host) is None

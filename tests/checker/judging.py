@@ -120,7 +120,9 @@ class _Judge:
         """Whether the pods that are sent to a host may run there together, whatever a launch turns out to be."""
         pods = [pod for pod, on in self.wanted if on == where]
         if where in self._existing:
-            variants = [self._existing[where]]
+            claim = self._world.claims[where[1]] if where[0] == "claim" else {}
+            asked = claim and not (claim.get("status") or {}).get("providerID")
+            variants = self._world.futures(claim) if asked else [self._existing[where]]
         elif where in self.variants:
             variants = self.variants[where]
         else:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.checker.scene import A, B, Broken, C, Scene, Spoil, affinity, needs, rejected, spread
 from tests.worlds import objects
-from tests.worlds.objects import HOSTNAME, ZONE
+from tests.worlds.objects import HOSTNAME, TYPE, ZONE
 
 broken = Broken()
 
@@ -30,6 +30,26 @@ def no_room_left_by_daemons(scene: Scene) -> None:
     scene.named("DaemonSet", "agent")["spec"]["template"]["spec"]["containers"][0]["resources"] = {
         "requests": {"cpu": "301m"}
     }
+
+
+@broken("launch 0 as small has too little cpu for its pods")
+def no_room_left_by_daemons_of_one_of_its_zones(scene: Scene) -> None:
+    spec = scene.named("DaemonSet", "agent")["spec"]["template"]["spec"]
+    spec["nodeSelector"] = {ZONE: B}
+    spec["containers"][0]["resources"] = {"requests": {"cpu": "301m"}}
+
+
+@broken("claim coming as small has too little cpu for its pods")
+def no_room_left_by_daemons_where_a_claim_may_end_up(scene: Scene) -> None:
+    asked = [{"key": TYPE, "operator": "In", "values": ["small"]}]
+    coming = objects.claim("coming", {ZONE: A, objects.POOL: "default"}, {"capacity": {}}, {})
+    coming["metadata"]["labels"] = scene.launch["labels"]
+    coming["spec"] |= {"requirements": asked, "resources": {"requests": {"cpu": "1700m", "pods": "3"}}}
+    scene.objects.append(coming | {"status": {}})
+    scene.named("DaemonSet", "agent")["spec"]["template"]["spec"]["nodeSelector"] = {ZONE: B}
+    scene.plan["actions"] = []
+    scene.plan["placements"] |= {f"shop/web-{n}": {"nodeClaim": "coming"} for n in (1, 2)}
+    scene.spec("web-1")["containers"][0]["resources"]["requests"]["cpu"] = "801m"
 
 
 @broken("node n-a has too little memory for its pods")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -134,7 +134,8 @@ class World:
                 yield self._of_node(node, claim)
         for name, claim in self.claims.items():
             if name not in taken and not self.leaving(None, claim):
-                yield self._of_claim(claim)
+                launched = (claim.get("status") or {}).get("providerID")
+                yield self._of_claim(claim) if launched else self._of_request(claim)
 
     def _of_node(self, node: Json, claim: Json | None) -> Host:
         name, taints = node["metadata"]["name"], list(node["spec"].get("taints") or ())
@@ -158,6 +159,24 @@ class World:
         coming = self._daemons(labels, labels[HOSTNAME], taints)
         room = amounts((claim.get("status") or {}).get("allocatable") or claim["spec"]["resources"]["requests"])
         return Host(("claim", name), labels[HOSTNAME], labels, tuple(taints), _less(room, coming), tuple(coming))
+
+    def _of_request(self, claim: Json) -> Host:
+        """What is common to all that may become of a claim of which nothing is known but what is asked."""
+        variants = self.futures(claim)
+        common = {k: v for k, v in variants[0].labels.items() if all(h.labels.get(k) == v for h in variants)}
+        return replace(variants[0], labels=common)
+
+    def futures(self, claim: Json) -> list[Host]:
+        """Every node that a claim may become that is not launched; of room it is only known what it asks for."""
+        name, spec, labels = claim["metadata"]["name"], claim["spec"], claim["metadata"].get("labels") or {}
+        asked = spec.get("requirements") or []
+        kinds = [value for entry in asked if entry["key"] == TYPE for value in entry["values"]]
+        launch = {"id": name, "requirements": asked, "instanceTypes": kinds, "labels": labels}
+        room = amounts(spec["resources"]["requests"])
+        return [
+            replace(host, where=("claim", name), room=_less(room, host.daemons))
+            for host in self.variants(launch, self.pools[labels[POOL]])
+        ]
 
     def _daemons(
         self, labels: Mapping[str, str], node: str, taints: list[Json], without: Iterable[str | None] = ()

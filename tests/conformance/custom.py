@@ -12,7 +12,7 @@ from agent.kube.errors import Invalid, NotFound
 from agent.kube.lease import LeaseLock
 from agent.kube.times import micro_time
 from tests.conformance.cluster import Cluster, Json, query
-from tests.manifests.cases import CLAIM, POOL, changed
+from tests.manifests.cases import CLAIM, OVERLAY, POOL, changed
 
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -75,6 +75,21 @@ def test_spec_and_status_are_written_apart(cluster: Cluster, pool: Json) -> None
     assert (found["spec"]["weight"], found["status"]["nodes"], found["metadata"]["generation"]) == (5, 3, 2)
     cluster.patch(path, {"metadata": {"labels": {"a": "b"}}})
     assert cluster.read(path)["metadata"]["generation"] == 2
+
+
+def test_the_conditions_of_an_overlay_are_written_beside_its_spec(cluster: Cluster) -> None:
+    cluster.serve_our_kinds()
+    path = paths.node_overlays(cluster.name("overlay"))
+    cluster.create(paths.node_overlays(), changed(OVERLAY, ("metadata.name", path.rpartition("/")[2])))
+    ready = {"type": "Ready", "status": "False", "reason": "Conflict", "message": "", "observedGeneration": 1}
+    ready["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+    cluster.patch(paths.status(path), {"spec": {"weight": 5}, "status": {"conditions": [ready]}})
+    found = cluster.read(path)
+    assert (found["spec"].get("weight"), found["status"]["conditions"]) == (None, [ready])
+    assert found["metadata"]["generation"] == 1
+    table = cluster.table(path)
+    shown = [c["name"] for c in table["columnDefinitions"] if c["priority"] == 0]
+    assert (shown, table["rows"][0]["cells"][1]) == (["Name", "Ready", "Age", "Weight"], "False")
 
 
 def test_a_custom_object_is_replaced_only_by_its_version(cluster: Cluster, pool: Json) -> None:

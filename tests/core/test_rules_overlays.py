@@ -1,4 +1,4 @@
-"""Karpenter's rules 15.1 to 15.4 on NodeOverlays, each with a plan or a catalogue that changes without it."""
+"""Karpenter's rules 15.1 to 15.5 on NodeOverlays, each with a plan or a catalogue that changes without it."""
 
 from typing import Any
 
@@ -9,14 +9,15 @@ from agent.core.decide import decide
 from agent.core.overlays import overlaid
 from agent.manifests import parse_node_overlay
 from agent.model import names
+from agent.model.actions import WriteOverlayStatus
 from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType, Offering
-from agent.model.kubernetes import NodePool
+from agent.model.kubernetes import Condition, NodePool
 from agent.model.names import ClassName, InstanceTypeName, PoolName
 from agent.model.overlays import NodeOverlay
 from agent.model.plan import Plan
 from agent.model.resources import Resources
-from tests.build import TYPES, ZONE_A, ZONE_C, claim, machine, meta, pod, pool, snapshot
+from tests.build import NOW, TYPES, ZONE_A, ZONE_C, claim, machine, meta, pod, pool, snapshot
 from tests.manifests.cases import OVERLAY, changed
 
 CLASS = ClassName("default")
@@ -24,7 +25,8 @@ CENT = 10_000_000
 
 
 def overlay(name: str = "o", *requirements: Requirement, **fields: Any) -> NodeOverlay:
-    return NodeOverlay(meta(name), requirements, **fields)
+    about: dict[str, Any] = {"meta": meta(name), "requirements": requirements}
+    return NodeOverlay(**(about | fields))
 
 
 def of_type(*kinds: str) -> Requirement:
@@ -227,6 +229,86 @@ def test_rule_15_5_a_broken_overlay_corrects_nothing_and_stops_no_other() -> Non
     plan = planned(broken, good)
     assert [(x.instance_type, x.price_nano_usd) for x in plan.launches] == [("t3.xlarge", 2 * CENT)]
     assert [n.reason.message for n in plan.notices if n.kind == "NodeOverlay"] == ["spec.price: is wrong"]
+
+
+# What their conditions say.
+
+
+def written(*overlays: NodeOverlay, **fields: Any) -> dict[str, tuple[Condition, ...]]:
+    """The conditions that are written, by overlay."""
+    actions = planned(*overlays, **fields).actions
+    return {x.overlay.name: x.conditions for x in actions if isinstance(x, WriteOverlayStatus)}
+
+
+def said(found: tuple[Condition, ...]) -> list[tuple[str, str, str]]:
+    return [(c.type, c.status, c.reason) for c in found]
+
+
+def test_rule_15_1_an_overlay_that_counts_is_ready() -> None:
+    sound = overlay("o", price_nano_usd=CENT, meta=meta("o", generation=3))
+    (found,) = written(sound).values()
+    assert said(found) == [("ValidationSucceeded", "True", "ValidationSucceeded"), ("Ready", "True", "Ready")]
+    assert [(c.message, c.observed_generation) for c in found] == [("", 3), ("", 3)]
+
+
+def test_rule_15_3_the_condition_of_one_that_conflicts_names_the_other() -> None:
+    found = written(overlay("a", price_nano_usd=CENT), overlay("b", price_nano_usd=2 * CENT))
+    assert said(found["a"]) == [("ValidationSucceeded", "False", "Conflict"), ("Ready", "False", "Conflict")]
+    assert {c.message.partition(" over ")[0] for c in found["a"]} == {
+        "it conflicts with NodeOverlay b of the same weight"
+    }
+    assert said(found["b"])[1] == ("Ready", "True", "Ready")
+
+
+def test_rule_15_5_the_condition_of_a_broken_one_is_its_fault() -> None:
+    only = overlay(
+        "only",
+        Requirement(names.NODEPOOL, "In", ("workers",)),
+        capacity=Resources(extended=(("a.b/c", 1),)),
+    )
+    broken = overlay("broken", faults=("spec.price: is wrong", "spec.weight: is wrong"))
+    found = written(only, broken, pools=(pool(), pool("others")))
+    for conditions in found.values():
+        assert [c.reason for c in conditions] == ["NodeOverlayValidationFailed"] * 2
+    assert found["broken"][0].message == "spec.price: is wrong; spec.weight: is wrong"
+    assert "and not of others" in found["only"][0].message
+
+
+@pytest.mark.parametrize("faults", [(), ("spec.price: is wrong",)])
+def test_conditions_that_say_so_already_are_not_written_again(faults: tuple[str, ...]) -> None:
+    one = overlay("o", price_nano_usd=CENT, faults=faults)
+    (found,) = written(one).values()
+    dated = tuple(msgspec.structs.replace(c, last_transition=NOW) for c in found)
+    foreign = Condition("Seen", "True")
+    held = msgspec.structs.replace(one, conditions=(foreign, *dated))
+    assert written(held) == {}
+    edited = msgspec.structs.replace(held, meta=meta("o", generation=2))
+    assert [c.observed_generation for c in written(edited)["o"]] == [2, 2]
+    assert written(msgspec.structs.replace(held, faults=("spec.price: is wrong otherwise",))).keys() == {"o"}
+
+
+def test_before_the_catalogue_is_known_nothing_is_said_to_be_sound() -> None:
+    """Its conflict may be about a type that is not known yet."""
+    sound, broken = overlay("sound", price_nano_usd=CENT), overlay("broken", faults=("spec.price: is wrong",))
+    assert written(sound, broken, provision=False).keys() == {"broken"}
+
+
+def test_an_overlay_that_is_being_deleted_is_told_nothing() -> None:
+    assert written(overlay("o", price_nano_usd=CENT, meta=meta("o", deleted_at=NOW))) == {}
+
+
+def test_conditions_are_read_from_an_overlay_however_little_of_it_can_be() -> None:
+    when = "2026-11-25T12:00:00Z"
+    status = {
+        "conditions": [
+            {"type": "Ready", "status": "True", "reason": "Ready", "lastTransitionTime": when, "observedGeneration": 4}
+        ]
+    }
+    for more in ((), (("spec.price", "0.05"),), (("spec", None),)):
+        found = parse_node_overlay(changed(OVERLAY, *more) | {"status": status})
+        assert found.conditions == (Condition("Ready", "True", "Ready", "", NOW, 4),)
+        assert bool(found.faults) == bool(more)
+    assert parse_node_overlay(OVERLAY | {"status": {"conditions": "none"}}).conditions == ()
 
 
 def test_a_type_that_no_overlay_is_about_stays_as_it_is() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.budgets import window_open, windows
@@ -59,6 +59,7 @@ def test_a_budget_without_a_schedule_has_no_windows_and_one_that_cannot_be_read_
     assert windows(Budget("0", "0 9 * * *", HOUR), NOON, "Nowhere/City") is None
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(("0 9-17 * * mon-fri", "30 */5 * * *", "0 0 * * sat,sun", "15 3 1,25 * *")),
     st.integers(1, 30),

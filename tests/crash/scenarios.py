@@ -18,6 +18,7 @@ from agent.sim.embedded import CREDENTIALS, REGION
 from agent.sim.team import CLUSTER
 from tests.crash.stage import Stage
 from tests.virtual.record import is_true
+from tests.virtual.scenarios import OVERLAY
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/worker-scalable.yaml"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -89,7 +90,8 @@ def run(stage: Stage, count: int) -> None:
 
 
 def grown_and_shrunk(stage: Stage) -> None:
-    """Pods come and one of two goes: nodes are bought, join, and the empty one leaves."""
+    """Pods come and one of two goes: nodes are bought, join, and the empty one leaves; an overlay has no part in it."""
+    stage.apply(paths.node_overlays(), OVERLAY)
     pool(stage, terminationGracePeriod="10m")
     deploy(stage, "scan", 2)
     run(stage, 2)

@@ -358,6 +358,13 @@ def test_every_rule_says_why() -> None:
     assert not any("*" in part for rule in rules for part in (*rule.verbs, *rule.resources, rule.group))
 
 
+def test_conditions_may_be_written_and_what_people_wrote_may_not() -> None:
+    verbs = {what: rule.verbs for rule in rbac.cluster_rules() for what in rule.resources}
+
+    assert verbs["nodeoverlays/status"] == ("get", "update", "patch")
+    assert verbs["nodeoverlays"] == ("get", "list", "watch")
+
+
 def test_every_object_of_the_installation_has_a_path() -> None:
     assert [path_of(m) for m in rbac.objects() if m["kind"] == "Role"] == [
         f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/joinery"

@@ -24,6 +24,7 @@ EPOCH = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 PODS, NODES = "api/v1/pods", "api/v1/nodes"
 CLAIMS, POOLS = "apis/karpenter.sh/v1/nodeclaims", "apis/karpenter.sh/v1/nodepools"
 CLASSES = "apis/karpenter.k8s.aws/v1/ec2nodeclasses"
+OVERLAYS = "apis/karpenter.sh/v1alpha1/nodeoverlays"
 CSRS = "apis/certificates.k8s.io/v1/certificatesigningrequests"
 PDBS = "apis/policy/v1/poddisruptionbudgets"
 LEASES, SECRETS = "apis/coordination.k8s.io/v1/leases", "api/v1/secrets"

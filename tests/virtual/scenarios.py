@@ -12,11 +12,18 @@ from typing import Any
 import msgspec
 
 from agent.model import names
-from tests.virtual.kubernetes import CLAIMS, CLASSES, NODES, Json
+from tests.virtual.kubernetes import CLAIMS, CLASSES, NODES, OVERLAYS, Json
 from tests.virtual.land import Joining
 from tests.virtual.world import CLASS, World
 
 HOUR = 3600.0
+OVERLAY: Json = {
+    "apiVersion": "karpenter.sh/v1alpha1",
+    "kind": "NodeOverlay",
+    "metadata": {"name": "fuse"},
+    "spec": {"requirements": [], "capacity": {"example.com/fuse": "1"}},
+}
+"""A device that no pod asks for."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class Scenario:
 
 
 def grown_and_shrunk(world: World) -> None:
-    """Pods come and two of three go: nodes are bought, join, and the empty ones leave."""
+    """Pods come and two of three go: nodes are bought, join, and the empty ones leave; an overlay has no part in it."""
+    world.cluster.put(f"/{OVERLAYS}/fuse", OVERLAY)
     world.template(terminationGracePeriod="10m")
     world.run(30)
     world.land.deploy("scan", 3, cpu="1500m")

@@ -15,7 +15,7 @@ CASES = {
         "create_claim ensure_template write_intent create_fleet label_claim record_launch decide_certificate sync_node "
         "lift_unregistered_taint set_condition write_pod_event label_initialized taint_disrupted delete_claim "
         "date_deadline exclude_from_load_balancers terminate_instance release_node delete_node release_claim "
-        "write_pool_status stamp_pool_hash write_class_status stamp_class_hash"
+        "write_pool_status stamp_pool_hash write_overlay_status write_class_status stamp_class_hash"
     ),
     "drained": "evict_pod",
     "overdue": "delete_pod",

@@ -7,7 +7,7 @@ from collections import Counter
 
 from tests.checker import Case, faults
 from tests.worlds import EVERYTHING, SUPPORTED, World, objects, seeded
-from tests.worlds.planning import after, case, planned
+from tests.worlds.planning import STAGES, after, case, planned
 from tests.worlds.test_laws import bought_again
 
 
@@ -19,12 +19,11 @@ def wrong(world: World) -> list[str]:
     more = [*world.objects, objects.pod("stranger", "shop", stranger, {"app": "stranger"})]
     if planned(more, world.catalogue, what="provision")["actions"] != found.plan["actions"]:
         said.append("a pod that nothing serves changes what is bought")
-    for joined in (True, False):
-        listed = after(found, joined=joined)
+    for stage in STAGES:
+        listed = after(found, stage)
         again = planned(listed, world.catalogue, what="provision")
-        when = "joined" if joined else "in flight"
-        said += [f"{pod} is bought for again while its node is {when}" for pod in bought_again(found, again)]
-        said += [f"{when}: {text}" for text in faults(Case(listed, world.catalogue, again, {}, "provision"))]
+        said += [f"{pod} is bought for again while its node is {stage}" for pod in bought_again(found, again)]
+        said += [f"{stage}: {text}" for text in faults(Case(listed, world.catalogue, again, {}, "provision"))]
     return said
 
 

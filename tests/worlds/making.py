@@ -23,6 +23,19 @@ TEAM, SIZE = "example.com/team", "example.com/size"
 TAINT = {"key": "workload", "value": "ai", "effect": "NoSchedule"}
 UNLOVED = {"key": "old", "effect": "PreferNoSchedule"}
 BOOTING = {"key": "example.com/agent-not-ready", "effect": "NoSchedule"}
+DIVERSE: tuple[Json, ...] = (
+    {"key": TYPE, "operator": "Exists", "minValues": 2},
+    {"key": TYPE, "operator": "Exists", "minValues": 2},
+    {"key": CAPACITY_TYPE, "operator": "Exists", "minValues": 2},
+)
+DAEMONS_OF: tuple[dict[str, str], ...] = (
+    {ARCH: "amd64"},
+    {ZONE: ZONES[0]},
+    {CAPACITY_TYPE: "spot"},
+    {ZONE: ZONES[1], CAPACITY_TYPE: "on-demand"},
+)
+_NOT_A = {"matchExpressions": [{"key": ZONE, "operator": "NotIn", "values": [ZONES[0]]}]}
+OUTSIDE_A: Json = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_NOT_A]}}}
 
 
 @dataclass(frozen=True)
@@ -96,10 +109,10 @@ def _type(draw: random.Random, number: int) -> Json:
 
 
 def _daemon(draw: random.Random, number: int) -> Json:
-    spec = objects.containers({"cpu": f"{draw.randint(1, 15) * 10}m", "memory": "48Mi"})
-    selector = draw.choice(({}, {}, {ARCH: "amd64"}, {ZONE: ZONES[0]}))
+    spec = objects.containers({"cpu": f"{draw.choice((1, 4, 10, 15, 40, 90)) * 10}m", "memory": "48Mi"})
+    spec |= draw.choice(({}, {}, *({"nodeSelector": own} for own in DAEMONS_OF), {"affinity": OUTSIDE_A}))
     tolerations = draw.choice(([], [{"operator": "Exists"}]))
-    return objects.daemonset(f"agent-{number}", spec | {"nodeSelector": selector, "tolerations": tolerations})
+    return objects.daemonset(f"agent-{number}", spec | {"tolerations": tolerations})
 
 
 def _pool(draw: random.Random, number: int, features: frozenset[str]) -> Json:
@@ -114,7 +127,7 @@ def _pool(draw: random.Random, number: int, features: frozenset[str]) -> Json:
     if draw.randint(0, 4) == 0:
         requirements.append({"key": SIZE, "operator": "Gt", "values": ["2"]})
     if draw.randint(0, 5) == 0:
-        requirements.append({"key": TYPE, "operator": "Exists", "minValues": 2})
+        requirements.append(draw.choice(DIVERSE))
     template: Json = {"requirements": requirements}
     if "taints" in features and number and draw.randint(0, 1):
         template["taints"] = [draw.choice((TAINT, TAINT, UNLOVED))]
@@ -178,7 +191,7 @@ def _settled(draw: random.Random, nodes: list[Json], daemons: list[Json], featur
         if one["kind"] != "Node":
             continue
         name = one["metadata"]["name"]
-        open_daemons = [d for d in daemons if not d["spec"]["template"]["spec"]["nodeSelector"]]
+        open_daemons = [d for d in daemons if not {"nodeSelector", "affinity"} & d["spec"]["template"]["spec"].keys()]
         for daemon in open_daemons if draw.randint(0, 1) and not one["spec"]["taints"] else ():
             template = daemon["spec"]["template"]
             own = f"{daemon['metadata']['name']}-{name}"

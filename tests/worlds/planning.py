@@ -18,6 +18,8 @@ from tests.worlds import World, objects
 from tests.worlds.objects import CAPACITY_TYPE, NOW, ZONE
 
 Json = dict[str, Any]
+STAGES = ("joined", "launched", "asked")
+"""How far the launches of a plan have come."""
 
 
 def planned(
@@ -41,8 +43,8 @@ def case(world: World, settings: Mapping[str, Any] | None = None, what: str = "a
     return Case(world.objects, world.catalogue, plan, settings or {}, what)
 
 
-def after(found: Case, *, joined: bool = True) -> list[Json]:
-    """The objects once the plan's launches are made: with their nodes and pods, or as claims still on their way.
+def after(found: Case, stage: str = "joined") -> list[Json]:
+    """The objects once the plan's launches are made: ``joined`` as nodes, ``launched`` or ``asked`` on their way.
 
     Pods that have room on nodes are bound to them in both cases: kube-scheduler waits for nobody.
     """
@@ -51,8 +53,8 @@ def after(found: Case, *, joined: bool = True) -> list[Json]:
     hosts: dict[str, str] = {}
     for launch in found.plan["actions"]:
         if launch["action"] == "launch":
-            made = launched(world, launch, joined=joined)
-            hosts[str(launch["id"])] = made[-1]["metadata"]["name"] if joined else ""
+            made = launched(world, launch, stage)
+            hosts[str(launch["id"])] = made[-1]["metadata"]["name"] if stage == "joined" else ""
             listed += made
     place = {k: d.get("node") or hosts.get(str(d.get("launch"))) for k, d in found.plan["placements"].items()}
     for number, obj in enumerate(listed):
@@ -64,8 +66,11 @@ def after(found: Case, *, joined: bool = True) -> list[Json]:
     return listed
 
 
-def launched(world: Indexed, launch: Json, *, joined: bool) -> list[Json]:
-    """The NodeClaim of a launch, and its node when it has joined: the expected type and offering."""
+def launched(world: Indexed, launch: Json, stage: str) -> list[Json]:
+    """The NodeClaim of a launch, and its node when it has joined: the expected type and offering.
+
+    Of one that EC2 has only been asked for nothing is known but what it was asked for.
+    """
     name = f"new-{launch['id']}"
     host = next(
         h
@@ -77,7 +82,7 @@ def launched(world: Indexed, launch: Json, *, joined: bool) -> list[Json]:
     labels = {k: v for k, v in host.labels.items() if k not in {objects.HOSTNAME, *JOINED}}
     capacity, overhead = amounts(kind["capacity"]), amounts(kind.get("overhead"))
     room = {n: f"{int((v - overhead.get(n, 0)) * 1000)}m" for n, v in capacity.items()}
-    made = objects.claim(name, labels, kind, room, f"i-{name}" if joined else "")
+    made = objects.claim(name, labels, kind, room, f"i-{name}" if stage == "joined" else "")
     made["spec"] |= {
         "requirements": launch["requirements"],
         "taints": launch["taints"],
@@ -85,6 +90,9 @@ def launched(world: Indexed, launch: Json, *, joined: bool) -> list[Json]:
         "resources": {"requests": launch["requests"]},
     }
     made["metadata"]["annotations"] = launch["annotations"]
-    if not joined:
+    if stage == "asked":
+        made["metadata"]["labels"] = launch["labels"]
+        made["status"] = {}
+    if stage != "joined":
         return [made]
     return [made, objects.node(f"i-{name}", labels | JOINED, room, launch["taints"], made["status"]["providerID"])]

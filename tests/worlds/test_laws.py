@@ -100,11 +100,11 @@ def test_once_a_plan_is_carried_out_there_is_nothing_left_to_launch(world: World
 
 
 @law
-@given(seeds)
-def test_what_is_on_its_way_is_not_bought_again(world: World) -> None:
+@given(seeds, st.sampled_from(("launched", "asked")))
+def test_what_is_on_its_way_is_not_bought_again(world: World, stage: str) -> None:
     """A pod whose companion finds room elsewhere meanwhile may have to wait; a node is not bought for it either."""
     found = case(world, what="provision")
-    listed = after(found, joined=False)
+    listed = after(found, stage)
     again = planned(listed, world.catalogue, what="provision")
     assert bought_again(found, again) == []
     launched_for = {pod for pod, place in found.plan["placements"].items() if "launch" in place}

@@ -23,6 +23,7 @@ from agent.model.resources import ZERO, Resources
 
 _LATER = {names.REGISTERED: "true", names.INITIALIZED: "true", names.HOSTNAME: "*"}
 """Labels that a node gets once it is there; its host name is one that no pod can name."""
+_PLACE = {names.ZONE, names.CAPACITY_TYPE}
 
 
 def check_nodes(asked: PackingInput, result: PackingResult, pods: Mapping[PodKey, Pod]) -> None:
@@ -68,6 +69,7 @@ class _Launches:
         self._types = {(name, t.name): t for name, listed in asked.instance_types.items() for t in listed}
         self._errors = tuple(e for e in asked.capacity_errors if e.until > asked.now)
         self._daemons = daemon_pods(asked)
+        self._by_place = any(_PLACE & a.by_key.keys() for d in self._daemons for a in alternatives(d))
         self._alike: dict[object, _Alike] = {}
         self._rooms: dict[object, dict[str, tuple[InstanceType, Resources]]] = {}
         self._priced: set[object] = set()
@@ -117,8 +119,13 @@ class _Launches:
         kind = self._types.get((draft.node_class, InstanceTypeName(name)))
         if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
             raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
-        daemons = (d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None)
-        return kind, reduce(sub, (_requests(d) for d in daemons if _may_run(kind, given, d)), kind.allocatable)
+        daemons = [d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None]
+        places: set[tuple[str, str] | None] = {None}
+        if self._by_place:
+            # What runs beside the pods depends on where EC2 has it: each offering that is allowed must hold them.
+            places = {(o.zone, o.capacity_type) for o in kind.offerings if is_allowed(bought, o)}
+        running = [[_requests(d) for d in daemons if _may_run(kind, given, d, place)] for place in places]
+        return kind, _least([reduce(sub, requests, kind.allocatable) for requests in running])
 
     def _is_priced(self, launch: Launch, bought: Requirements) -> None:
         """The expected offering is there, allowed, not refused lately, and costs what is said."""
@@ -157,18 +164,20 @@ def _least(rooms: Sequence[Resources]) -> Resources:
     )
 
 
-def _may_run(kind: InstanceType, given: Requirements, pod: Pod) -> bool:
-    """Whether a node of the type that a launch may become is what the pod requires.
+def _may_run(kind: InstanceType, given: Requirements, pod: Pod, place: tuple[str, str] | None = None) -> bool:
+    """Whether a node of the type that a launch may become is what the pod requires, in one place or in any.
 
-    A pod must run on every such node; a DaemonSet's counts where it runs on some.
+    A pod must run on every such node; a DaemonSet's counts where it runs on some. A place is a zone and a capacity
+    type.
     """
     if not (pod.node_selector or pod.affinity_terms or pod.volume_terms):
         return True
+    places = [(o.zone, o.capacity_type) for o in kind.offerings] if place is None else [place]
     own = type_labels(kind.requirements) & Requirements(
         {
             names.INSTANCE_TYPE: ValueSet(frozenset({kind.name})),
-            names.ZONE: ValueSet(frozenset[str](o.zone for o in kind.offerings)),
-            names.CAPACITY_TYPE: ValueSet(frozenset[str](o.capacity_type for o in kind.offerings)),
+            names.ZONE: ValueSet(frozenset(zone for zone, _ in places)),
+            names.CAPACITY_TYPE: ValueSet(frozenset(capacity_type for _, capacity_type in places)),
         }
     )
     node = (own & given).by_key

@@ -43,6 +43,7 @@ CARRIERS: dict[type, Callable[..., None]] = {
     a.RemoveFinalizer: terminating.forget_claim,
     a.ReviewCertificate: status.review_certificate,
     a.WritePoolStatus: status.pool_status,
+    a.WriteOverlayStatus: status.write_overlay_status,
     a.WriteClassStatus: status.class_status,
     a.DeleteTemplate: status.delete_template,
     a.SetProtectedMode: status.protect_pool,
@@ -197,10 +198,9 @@ def object_of(action: Action) -> str:
             return action.node.name
         case a.ReviewCertificate():
             return action.asked or action.request.name
-        case a.WritePoolStatus() | a.SetProtectedMode():
-            return f"nodepool/{action.pool.name}"
-        case a.WriteClassStatus():
-            return f"ec2nodeclass/{action.node_class.name}"
+        case a.WritePoolStatus() | a.SetProtectedMode() | a.WriteOverlayStatus() | a.WriteClassStatus():
+            kind, name = event_object(action)
+            return f"{kind.lower()}/{name}"
         case a.DeleteTemplate():
             return action.template_id
         case _:
@@ -220,6 +220,8 @@ def event_object(action: Action) -> tuple[str, str]:
             return "NodePool", action.draft.pool
         case a.WritePoolStatus() | a.SetProtectedMode():
             return "NodePool", action.pool.name
+        case a.WriteOverlayStatus():
+            return "NodeOverlay", action.overlay.name
         case a.WriteClassStatus():
             return "EC2NodeClass", action.node_class.name
         case a.TerminateMachine(claim=None) | a.AdoptMachine() | a.DeleteTemplate() | a.ReviewCertificate():

@@ -4,13 +4,22 @@ from agent.daemon.act.registry import Hands, effect
 from agent.kube import errors as kube
 from agent.kube import paths, wire
 from agent.model import names
-from agent.model.actions import DeleteTemplate, ReviewCertificate, SetProtectedMode, WriteClassStatus, WritePoolStatus
+from agent.model.actions import (
+    DeleteTemplate,
+    ReviewCertificate,
+    SetProtectedMode,
+    WriteClassStatus,
+    WriteOverlayStatus,
+    WritePoolStatus,
+)
 from agent.model.kubernetes import CertificateRequest, NodePool
+from agent.model.overlays import NodeOverlay
 from agent.model.reasons import Reason
 from agent.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 
 POOLS = "nodepools"
 CLASSES = "ec2nodeclasses"
+OVERLAYS = "nodeoverlays"
 CSRS = "certificatesigningrequests"
 BASE = (CPU, MEMORY, PODS, EPHEMERAL_STORAGE)
 """Resources that a pool's status names also while it has none of them (Karpenter's rule 19.4)."""
@@ -42,6 +51,19 @@ def stamp_pool_hash(hands: Hands, action: WritePoolStatus) -> None:
     annotations = {names.NODEPOOL_HASH: action.hash, names.NODEPOOL_HASH_VERSION: action.hash_version}
     raw = hands.api.merge_patch(paths.node_pools(action.pool.name), {"metadata": {"annotations": annotations}})
     hands.cache.wrote(POOLS, raw)
+
+
+@effect
+def write_overlay_status(hands: Hands, action: WriteOverlayStatus) -> None:
+    """The overlay's conditions."""
+    overlay = hands.cache.get(OVERLAYS, action.overlay.name)
+    if not isinstance(overlay, NodeOverlay) or overlay.meta.uid != action.overlay.uid:
+        return
+    conditions = overlay.conditions
+    for condition in action.conditions:
+        conditions = wire.with_condition(conditions, condition, hands.clock())
+    body = {"status": {"conditions": wire.conditions(conditions)}}
+    hands.cache.wrote(OVERLAYS, hands.api.merge_patch(paths.status(paths.node_overlays(action.overlay.name)), body))
 
 
 @effect

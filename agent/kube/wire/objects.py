@@ -161,18 +161,21 @@ def taints(listed: tuple[Taint, ...]) -> list[dict[str, str]]:
     return [{"key": t.key, "effect": t.effect} | ({"value": t.value} if t.value else {}) for t in listed]
 
 
-def conditions(listed: tuple[Condition, ...]) -> list[dict[str, str]]:
+def conditions(listed: tuple[Condition, ...]) -> list[dict[str, object]]:
     """``status.conditions`` for the API server."""
-    return [
-        {
+    written: list[dict[str, object]] = []
+    for c in listed:
+        entry: dict[str, object] = {
             "type": c.type,
             "status": c.status,
             "reason": c.reason or c.type,
             "message": c.message,
             "lastTransitionTime": rfc3339(c.last_transition) if c.last_transition else "1970-01-01T00:00:00Z",
         }
-        for c in listed
-    ]
+        if c.observed_generation:
+            entry["observedGeneration"] = c.observed_generation
+        written.append(entry)
+    return written
 
 
 def with_condition(held: tuple[Condition, ...], new: Condition, now: datetime) -> tuple[Condition, ...]:
