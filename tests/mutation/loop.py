@@ -68,7 +68,7 @@ LOOP: Final[Mutants] = {
         ),
         Mutant(
             _COMPOSING,
-            "if names.ZONE in by_key:",
+            "if zoned or names.ZONE in by_key:",
             "if columns:",
             also=(
                 Mutant(

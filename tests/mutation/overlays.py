@@ -74,8 +74,8 @@ OVERLAYS: Final[Mutants] = {
         # An overlay that conflicts counts where it does not.
         Mutant(
             ENGINE,
-            "            return msgspec.structs.replace(overlay, faults=(fault,))\n",
-            "            overlay = msgspec.structs.replace(overlay, faults=(fault,))\n",
+            "            return msgspec.structs.replace(overlay, faults=(conflict,), conflicts=True)\n",
+            "            overlay = msgspec.structs.replace(overlay, faults=(conflict,), conflicts=True)\n",
         ),
         # Any two capacities conflict.
         Mutant(

@@ -75,13 +75,9 @@ POOLS: Final[Mutants] = {
         Mutant(_ROOMS, "if pod.node_name is not None and not pod.is_finished:", "if pod.node_name is not None:"),
     ),
     "6.9": (
-        Mutant(_ROOMS, "if any(described.incompatible(alternative) is None for alternative in wanted):", "if wanted:"),
+        Mutant(_ROOMS, "and any(map(runs, wanted)):", "and wanted:"),
         # As in Karpenter.
-        Mutant(_ROOMS, "is None for alternative in wanted)", "is None for alternative in wanted[:1])"),
-        Mutant(
-            _ROOMS,
-            "        if not tolerates((*daemon.tolerations, *DAEMON_TOLERATIONS), taints):\n            continue\n",
-            "",
-        ),
+        Mutant(_ROOMS, "any(map(runs, wanted)):", "any(map(runs, wanted[:1])):"),
+        Mutant(_ROOMS, "if tolerates((*daemon.tolerations, *DAEMON_TOLERATIONS), taints) and", "if"),
     ),
 }

@@ -10,6 +10,7 @@ _BINS: Final = "agent/core/bins.py"
 _BUYING: Final = "agent/core/buying.py"
 _CATALOG: Final = "agent/core/catalog.py"
 _COMPOSING: Final = "agent/core/composing.py"
+_DAEMONS: Final = "agent/core/daemons.py"
 _REFUSING: Final = "agent/core/refusing.py"
 _REQUESTS: Final = "agent/kube/wire/requests.py"
 _SHELF: Final = "agent/core/shelf.py"
@@ -52,20 +53,21 @@ RESOURCES: Final[Mutants] = {
     ),
     "9.5": (
         Mutant(_SHELF, "                if offering.available\n", ""),
-        Mutant(_SPACE, "own.matching(own.template.base) &", "own.matching(own.template.base.without(BOUGHT)) &"),
-    ),
-    "9.6": (
         Mutant(
-            _SPACE, "reach = union(_reach(own, alternative) for alternative in alternatives(daemon))", "reach = allowed"
+            _SPACE,
+            "own.matching(own.template.base)",
+            "own.matching(own.template.base.without(BOUGHT))",
+            also=(Mutant(_SPACE, "import Together, divided", "import BOUGHT, Together, divided"),),
         ),
     ),
+    "9.6": (Mutant(_DAEMONS, "reach = union(own.matching(asked) for asked in terms)", "reach = allowed"),),
     "9.7": (
-        Mutant(_SPACE, "if tolerates(daemon.tolerations, own.template.pool.taints):", "if daemon.is_daemon:"),
+        Mutant(_DAEMONS, "if tolerates(daemon.tolerations, own.template.pool.taints):", "if daemon.is_daemon:"),
         Mutant(
-            _SPACE, "own.template.pool.taints):", "(*own.template.pool.taints, *own.template.pool.startup_taints)):"
+            _DAEMONS, "own.template.pool.taints):", "(*own.template.pool.taints, *own.template.pool.startup_taints)):"
         ),
-        Mutant(_SPACE, "for alternative in alternatives(daemon))", "for alternative in alternatives(daemon)[:1])"),
-        Mutant(_SPACE, "return own.matching(asked.without(BOUGHT))", "return own.template.shelf.every"),
+        Mutant(_DAEMONS, "yield number, alternatives(daemon)", "yield number, alternatives(daemon)[:1]"),
+        Mutant(_DAEMONS, "own.matching(asked) for asked", "own.template.shelf.every for asked"),
     ),
     "9.8": (
         Mutant(

@@ -39,9 +39,9 @@ TOPOLOGY: Final[Mutants] = {
     ),
     "10.4": (
         # nodeAffinityPolicy is Ignore, whatever is written.
-        Mutant(COUNTS, "node_affinity(owner) if written.honor_affinity else ()", "()"),
+        Mutant(COUNTS, "widest(node_affinity(owner)) if written.honor_affinity else ()", "()"),
         # It is Honor, whatever is written.
-        Mutant(COUNTS, "node_affinity(owner) if written.honor_affinity else ()", "node_affinity(owner)"),
+        Mutant(COUNTS, " if written.honor_affinity else ()", ""),
         # Affinity too looks only at nodes that some waiting pod may run on.
         Mutant(
             SCENE,
@@ -50,7 +50,7 @@ TOPOLOGY: Final[Mutants] = {
             "own.room.promises(asked) for shape in self.shapes for asked in shape.alternatives)])",
         ),
         # What only decides whether a node is a domain stays open.
-        Mutant(CHECKS, ".union(*(group.filter.decisive for group in groups))", ".union()"),
+        Mutant(CHECKS, ".union(*(group.decisive for group in groups))", ".union()"),
     ),
     "10.5": (
         # nodeTaintsPolicy is Ignore, whatever is written.
@@ -194,9 +194,9 @@ TOPOLOGY: Final[Mutants] = {
         # Zones of volumes are the pod's own affinity.
         Mutant(
             COUNTS,
-            "node_affinity(owner) if written.honor_affinity else ()",
-            "alternatives(owner) if written.honor_affinity else ()",
-            (Mutant(COUNTS, "import node_affinity\n", "import alternatives\n"),),
+            "widest(node_affinity(owner))",
+            "widest(alternatives(owner))",
+            (Mutant(COUNTS, "import node_affinity, widest\n", "import alternatives, widest\n"),),
         ),
     ),
     "10.20": (
