@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from agent.core.bins import Bin
 from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
+from agent.core.purchases import MAX_TYPES, Fallbacks, Purchase, amount_of
 from agent.core.quantity import format_amount
+from agent.core.reservations import Reservations, fallbacks, in_turn
 from agent.core.space import Space, bits, lowest
 from agent.core.templates import Template
 from agent.core.usage import NODES, dearest, possible
@@ -21,45 +23,6 @@ from agent.model.names import PoolName
 from agent.model.reasons import Reason
 
 MINUTE = timedelta(minutes=1)
-MAX_TYPES = 60
-
-
-@dataclass(slots=True)
-class Purchase:
-    """A bin that may be bought, and what it may become within the limits."""
-
-    found: Bin
-    template: int
-    mask: int
-    """Columns of the one pool that it is bought from, within the pool's limits."""
-    counted: dict[str, int]
-    """What it counts as against the limits of its pool: the largest that it may become."""
-    price: int
-    """The dearest that it may become."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fallbacks:
-    """Columns of as many types as one launch may name, and the most that any of them is."""
-
-    mask: int
-    largest: dict[str, int]
-    dearest: int
-
-    @classmethod
-    def of(cls, space: Space, template: int, mask: int) -> "_Fallbacks":
-        """The cheapest types of a set of columns of one pool; of what they are, that which the pool limits."""
-        kinds: dict[str, InstanceType] = {}
-        for i in bits(mask):
-            kind = space.columns[i].type
-            kinds[kind.name] = kind
-            if len(kinds) == MAX_TYPES:
-                break
-        chosen = mask & space.of_types(template, kinds)
-        dearest = space.columns[chosen.bit_length() - 1].price
-        limits = space.templates[template].pool.limits
-        largest = {name: max(_amount(kind, name) for kind in kinds.values()) for name in limits}
-        return cls(chosen, largest, dearest)
 
 
 @dataclass(slots=True)
@@ -73,6 +36,7 @@ class Buying:
     nodes: int
     price: int
     launches: list[datetime]
+    reservations: Reservations
     held: dict[str, Reason] = field(default_factory=dict)
     """Pools from which something was wanted that a limit or brake forbids, and which."""
     tried: set[PoolName] = field(default_factory=set)
@@ -89,7 +53,8 @@ class Buying:
                 _add(used[claim.pool], possible(claim, asked))
         recent = [t for t in asked.launches if asked.now - t < MINUTE]
         price = sum(dearest(claim, asked) for claim in claims)
-        return cls(asked, {p.name: p for p in asked.pools}, used, len(claims), price, recent)
+        pools = {p.name: p for p in asked.pools}
+        return cls(asked, pools, used, len(claims), price, recent, Reservations.of(asked))
 
     def brake(self) -> Reason | None:
         """Why no further launch is allowed, whatever it is: the brakes over all pools that only count launches."""
@@ -109,10 +74,12 @@ class Buying:
         """The bins that may be bought, widened to all fallbacks that limits allow."""
         purchases = []
         closed: set[PoolName] = set()
-        # Those that serve the most pods first. What comes after a refusal is packed anew, on what is still allowed.
-        for found in sorted(bins, key=lambda b: -sum(count for _, count in b.content)):
-            number = space.owner(space.cheapest(found.mask))
-            mask = space.named(number, found.mask & space.members[number])
+        # What comes after a refusal is packed anew, on what is still allowed.
+        for found in in_turn(space, bins):
+            if not (usable := self.reservations.usable(space, found)):
+                continue
+            number = space.owner(space.cheapest(usable))
+            mask = space.named(number, usable & space.members[number])
             pool = space.templates[number].pool.name
             if pool in closed:
                 continue
@@ -121,19 +88,18 @@ class Buying:
                 closed.add(pool)
                 continue
             first = self._first_within(space, pool, mask)
-            counted = {name: _amount(space.columns[first].type, name) for name in self.used[pool]}
-            purchases.append(Purchase(found, number, 1 << first, counted, space.columns[first].price))
+            purchases.append(Purchase.of(space, found, (number, first), self.used[pool]))
             self._count(pool, purchases[-1], 1)
             if pool in self.asked.protected:
                 self.tried.add(pool)
-        known: dict[tuple[int, int], _Fallbacks] = {}
+        known: dict[tuple[int, int], Fallbacks] = {}
         for purchase in purchases:
             self._widen(space, purchase, known)
         return self._diverse(space, purchases, known)
 
     def within_limits(self, own: Template) -> int:
-        """Columns of the template's shelf of which one more would exceed no limit of its pool."""
-        found, used = own.shelf.every, self.used[own.pool.name]
+        """Columns of the template's shelf of which one more would exceed no limit of its pool, and no reservation."""
+        found, used = own.shelf.every & ~self.reservations.closed(own), self.used[own.pool.name]
         for name, limit in own.pool.limits.items():
             rest = limit - used[name]
             if rest < (name == NODES):
@@ -156,13 +122,14 @@ class Buying:
         _add(self.used[pool], {name: sign * amount for name, amount in purchase.counted.items()})
         self.nodes += sign
         self.price += sign * purchase.price
+        self.reservations.take(purchase.reservation, sign)
         if sign > 0:
             self.launches.append(self.asked.now)
         else:
             self.launches.remove(self.asked.now)
 
     def _diverse(
-        self, space: Space, purchases: list[Purchase], known: dict[tuple[int, int], _Fallbacks]
+        self, space: Space, purchases: list[Purchase], known: dict[tuple[int, int], Fallbacks]
     ) -> list[Purchase]:
         """Without purchases for which minValues do not hold within the limits.
 
@@ -230,7 +197,7 @@ class Buying:
         """The limit that one more node of the type would exceed."""
         limits = self.pools[pool].limits
         for name, limit in sorted(limits.items()):
-            if self.used[pool][name] + _amount(kind, name) > limit:
+            if self.used[pool][name] + amount_of(kind, name) > limit:
                 return name
         return None
 
@@ -245,22 +212,23 @@ class Buying:
         )
         return Reason("LimitExceeded", sentence)
 
-    def _widen(self, space: Space, purchase: Purchase, known: "dict[tuple[int, int], _Fallbacks]") -> None:
+    def _widen(self, space: Space, purchase: Purchase, known: dict[tuple[int, int], Fallbacks]) -> None:
         """Allow every fallback within the limits of the pool and the price of the cluster, the cheapest first."""
-        mask = space.named(purchase.template, purchase.found.mask & space.members[purchase.template])
+        usable = fallbacks(space, lowest(purchase.mask), purchase.found.mask & space.members[purchase.template])
+        mask = space.named(purchase.template, usable)
         key = (purchase.template, mask)
         if key not in known:
-            known[key] = _Fallbacks.of(space, purchase.template, mask)
-        fallbacks, pool = known[key], space.templates[purchase.template].pool.name
-        if self._grown(pool, purchase, fallbacks.largest, fallbacks.dearest):
-            purchase.mask |= fallbacks.mask
+            known[key] = Fallbacks.of(space, purchase.template, mask)
+        widest, pool = known[key], space.templates[purchase.template].pool.name
+        if self._grown(pool, purchase, widest.largest, widest.dearest):
+            purchase.mask |= widest.mask
             return
         counted = {space.columns[lowest(purchase.mask)].type.name}
         for i in bits(mask):
             column = space.columns[i]
             if column.type.name not in counted and len(counted) >= MAX_TYPES:
                 continue
-            amounts = {name: _amount(column.type, name) for name in self.pools[pool].limits}
+            amounts = {name: amount_of(column.type, name) for name in self.pools[pool].limits}
             if self._grown(pool, purchase, amounts, column.price):
                 counted.add(column.type.name)
                 purchase.mask |= 1 << i
@@ -281,10 +249,6 @@ class Buying:
         purchase.price += dearer
         self.price += dearer
         return True
-
-
-def _amount(kind: InstanceType, name: str) -> int:
-    return 1 if name == NODES else kind.capacity.amount(name)
 
 
 def _add(used: dict[str, int], amounts: dict[str, int]) -> None:

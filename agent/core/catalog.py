@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from agent.core.offerings import is_allowed, is_exhausted
 from agent.core.quantity import QuantityError, parse_amount
 from agent.core.requirements import Requirements, type_labels
 from agent.model import names
@@ -165,26 +166,6 @@ class Aim:
         """The first image that fits such a type and what the claim asks of architecture and system."""
         asked = described & self.system
         return next((image for image in self.images if _fits(image, asked)), None)
-
-
-def is_allowed(requirements: Requirements, offering: Offering) -> bool:
-    """Whether an available offering satisfies requirements on zone, capacity type and its own labels."""
-    return (
-        offering.available
-        and requirements.get(names.ZONE).allows(offering.zone)
-        and requirements.get(names.CAPACITY_TYPE).allows(offering.capacity_type)
-        and (not offering.requirements or requirements.overlaps(Requirements.of(offering.requirements)))
-    )
-
-
-def is_exhausted(name: InstanceTypeName, offering: Offering, errors: Iterable[CapacityError]) -> bool:
-    """Whether one of the errors is about this offering; an empty field of an error stands for any."""
-    return any(
-        e.capacity_type in {"", offering.capacity_type}
-        and e.instance_type in {"", name}
-        and e.zone in {"", offering.zone}
-        for e in errors
-    )
 
 
 def order(name: InstanceTypeName, offering: Offering) -> tuple[int, int, str, str]:

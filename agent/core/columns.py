@@ -31,7 +31,7 @@ class ColumnLabels:
 
     def decides(self, key: str) -> bool:
         """Whether every column has exactly one value, or none, for the key."""
-        if key in {names.ZONE, names.CAPACITY_TYPE, names.INSTANCE_TYPE, names.HOSTNAME}:
+        if key in {names.ZONE, names.CAPACITY_TYPE, names.INSTANCE_TYPE, names.RESERVATION, names.HOSTNAME}:
             return True
         shelf = self.template.shelf
         if any(key in own.by_key for _, own in shelf.special):
@@ -56,15 +56,18 @@ class ColumnLabels:
             names.ZONE: shelf.by_zone,
             names.CAPACITY_TYPE: shelf.by_capacity_type,
             names.INSTANCE_TYPE: shelf.by_type,
+            names.RESERVATION: shelf.by_reservation,
         }
         return tables.get(key)
 
     def _plain(self, key: str, values: ValueSet) -> int:
         shelf, table = self.template.shelf, self._table(key)
         if table is not None:
+            # Whatever the pool says of it: only what is launched into a capacity reservation is in one.
+            found = shelf.every & ~union(table.values()) if key == names.RESERVATION and values.absent else 0
             if not values.complement:
-                return union(table.get(value, 0) for value in values.members)
-            return union(mask for value, mask in table.items() if values.allows(value))
+                return found | union(table.get(value, 0) for value in values.members)
+            return found | union(mask for value, mask in table.items() if values.allows(value))
         base = self.template.base.by_key.get(key)
         # A label that some type of the class decides is decided, even if limits have left none that has it.
         if key not in shelf.by_key and key not in shelf.mentioned:

@@ -128,6 +128,7 @@ def _requirements(
 
     Zones are left out when all are open, unless the DaemonSets of zones or capacity types differ (``zoned``).
 
+    Columns of a capacity reservation are all of the same one, which the launch names (Karpenter's rule 13.4).
     minValues are lowered to what there is: under the policy Strict there is never less than they ask.
     """
     by_key = dict(asked.without(SIMULATED).by_key)
@@ -137,6 +138,8 @@ def _requirements(
     }
     if zoned or names.ZONE in by_key:
         chosen[names.ZONE] = frozenset(column.offering.zone for column in columns)
+    if (reservation := columns[0].offering.reservation) is not None:
+        chosen[names.RESERVATION] = frozenset({reservation})
     for key, members in chosen.items():
         by_key[key] = ValueSet(members, min_values=by_key[key].min_values if key in by_key else None)
     relaxed = False
@@ -167,6 +170,8 @@ def distinct(key: str, columns: Sequence[Column]) -> frozenset[str]:
             return frozenset(column.offering.zone for column in columns)
         case names.CAPACITY_TYPE:
             return frozenset(column.offering.capacity_type for column in columns)
+        case names.RESERVATION:
+            return frozenset(own for column in columns if (own := column.offering.reservation) is not None)
     kinds = {column.type.name: column.type for column in columns}
     return frozenset(
         value

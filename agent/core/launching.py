@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from agent.core.buying import Purchase
 from agent.core.composing import Composer
 from agent.core.inputs import PackingInput
+from agent.core.purchases import Purchase
 from agent.core.requirements import Requirements
 from agent.core.shapes import Shape
 from agent.core.space import Space

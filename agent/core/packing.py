@@ -133,7 +133,8 @@ def _packed(
 
 def _all_rounds(packing: _Packing) -> None:
     shops, levels = packing.shops, max((len(shape.levels) for shape in packing.scene.shapes), default=0)
-    again, tries = True, (ROUNDS + levels) * max(len(shops), 1)
+    # A reservation that becomes full sends the pods of other nodes that were meant for it into another round.
+    again, tries = True, (ROUNDS + levels) * max(len(shops), 1) + len(packing.buying.reservations.left)
     while again and tries:
         tries -= 1
         again = _round(packing)
@@ -252,7 +253,7 @@ def _buy(packing: _Packing, space: Space, shelf: int, deals: Sequence[Deal]) -> 
     bins = cheapest_bins(ground)
     purchases = packing.buying.choose(space, bins) if packing.buying.brake() is None else []
     packing.bought += [Bought(space, purchase, demands.content(purchase.found)) for purchase in purchases]
-    if bins and not purchases:
+    if bins and not purchases and all(packing.buying.reservations.usable(space, found) for found in bins):
         packing.closed.add(shelf)
     for deal, keys, fits in demands.unbought(bins):
         packing.dealing.give_back(deal, keys)

@@ -19,7 +19,9 @@ from agent.model.plan import Placement
 
 TIERS: Final = 8
 """Priorities that are told apart at most, the highest; each is a packing or two more."""
-SCARCE: Final = frozenset({"LimitExceeded", "MaxNodes", "MaxPricePerHour", "LaunchRate", "ProtectedMode"})
+SCARCE: Final = frozenset(
+    {"LimitExceeded", "MaxNodes", "MaxPricePerHour", "LaunchRate", "ProtectedMode", "ReservationsFull"}
+)
 """Reasons for which a pod gets no node although one could be had for it."""
 
 

@@ -69,13 +69,10 @@ def no_pools(asked: PackingInput, apart: str | None) -> Reason:
 
 def refusal(shop: Shop, number: int, shape: Shape, buying: Buying, apart: str | None = None) -> Reason:
     """Why the pool of a template has no node for pods of the shape; ``apart`` is what its rules about others forbid."""
-    space, asked = shop.all(), shop.asked
+    space = shop.all()
     found = _incompatible(space, number, shape)
     if found is not None:
-        errors = [e for e in asked.capacity_errors if e.until > asked.now]
-        if errors and _incompatible(shop.unrefused(), number, shape) is None:
-            return _refused_by_ec2(space.templates[number].pool, errors)
-        return found
+        return _refused_at_first(shop, number, shape, buying) or found
     serving = _serving(space, number, shape)
     held = buying.held_back(space, number, serving)
     if apart is not None:
@@ -83,6 +80,10 @@ def refusal(shop: Shop, number: int, shape: Shape, buying: Buying, apart: str | 
     if held is not None:
         return held
     within = shop.within(buying)
+    if space.reserved and not _serving(within, number, shape):
+        full = buying.reservations.refusal(space.templates[number].pool, space, serving)
+        if full is not None:
+            return full
     uniform = _too_uniform(space, number, serving)
     if uniform is not None:
         return Reason("NoCompatibleInstanceTypes", f"{uniform}; lower minValues or allow more types")
@@ -91,6 +92,18 @@ def refusal(shop: Shop, number: int, shape: Shape, buying: Buying, apart: str | 
         return Reason("LimitExceeded", f"{uniform} within spec.limits; raise them or lower minValues")
     name = space.templates[number].pool.name
     return Reason("FailedScheduling", f"NodePool {name} could serve it, but its pods cannot be placed together")
+
+
+def _refused_at_first(shop: Shop, number: int, shape: Shape, buying: Buying) -> Reason | None:
+    """What took away, before anything was bought, all columns that would serve; None: there never were any."""
+    errors = [e for e in shop.asked.capacity_errors if e.until > shop.asked.now]
+    if not errors and not shop.all().reserved:
+        return None
+    wide = shop.unrefused()
+    if _incompatible(wide, number, shape) is not None:
+        return None
+    pool, serving = wide.templates[number].pool, _serving(wide, number, shape)
+    return buying.reservations.refusal(pool, wide, serving) or (_refused_by_ec2(pool, errors) if errors else None)
 
 
 def _serving(space: Space, number: int, shape: Shape) -> int:

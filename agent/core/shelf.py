@@ -91,6 +91,8 @@ class Shelf:
     by_zone: dict[str, int]
     by_capacity_type: dict[str, int]
     by_type: dict[str, int]
+    by_reservation: dict[str, int]
+    """Columns that are launched into a capacity reservation, by its id."""
     special: tuple[tuple[int, Requirements], ...]
     """Columns whose offering has labels of its own."""
     allocatable: dict[str, Steps]
@@ -109,7 +111,7 @@ class Shelf:
             ),
             key=lambda c: order(c.type.name, c.offering),
         )
-        by_zone, by_capacity_type, by_type = (defaultdict[str, int](int) for _ in range(3))
+        by_zone, by_capacity_type, by_type, by_reservation = (defaultdict[str, int](int) for _ in range(4))
         special = []
         for i, column in enumerate(columns):
             bit = 1 << i
@@ -118,6 +120,8 @@ class Shelf:
             by_type[column.type.name] |= bit
             if column.offering.requirements:
                 special.append((bit, Requirements.of(column.offering.requirements)))
+                if (reservation := column.offering.reservation) is not None:
+                    by_reservation[reservation] |= bit
         tables: defaultdict[str, defaultdict[ValueSet, int]] = defaultdict(lambda: defaultdict(int))
         for kind in types:
             for key, values in type_labels(kind.requirements):
@@ -133,6 +137,7 @@ class Shelf:
             by_zone=dict(by_zone),
             by_capacity_type=dict(by_capacity_type),
             by_type=dict(by_type),
+            by_reservation=dict(by_reservation),
             special=tuple(special),
             allocatable=_steps(types, by_type, lambda kind: kind.allocatable),
             capacity=_steps(types, by_type, lambda kind: kind.capacity),
@@ -147,6 +152,7 @@ class Shelf:
                 (error.zone, self.by_zone),
                 (error.capacity_type, self.by_capacity_type),
                 (error.instance_type, self.by_type),
+                (error.reservation, self.by_reservation),
             ):
                 if value:
                     mask &= table.get(value, 0)

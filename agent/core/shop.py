@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from agent.core.buying import Buying
 from agent.core.inputs import PackingInput
+from agent.core.reservations import Reservations
 from agent.core.space import Space, build
 from agent.core.templates import Template
 from agent.model.kubernetes import Pod
@@ -23,7 +24,7 @@ class Shop:
     _spaces: dict[bool, Space] = field(default_factory=dict)
 
     def all(self) -> Space:
-        """All that the pools allow and EC2 did not refuse lately."""
+        """All that the pools allow, EC2 did not refuse lately, and no reservation was too full for beforehand."""
         return self._space(refused=True)
 
     def within(self, buying: Buying) -> Space:
@@ -31,11 +32,15 @@ class Shop:
         return self.all().within([buying.within_limits(own) for own in self.templates])
 
     def unrefused(self) -> Space:
-        """All that the pools allow, as if EC2 had refused nothing."""
+        """All that the pools allow, as if EC2 had refused nothing and reservations had room."""
         return self._space(refused=False)
 
     def _space(self, *, refused: bool) -> Space:
         if refused not in self._spaces:
             errors = [e for e in self.asked.capacity_errors if refused and e.until > self.asked.now]
-            self._spaces[refused] = build(self.templates, errors, self.daemons, self.sizes)
+            space = build(self.templates, errors, self.daemons, self.sizes)
+            if refused and space.reserved:
+                taken = Reservations.of(self.asked)
+                space = space.within([own.shelf.every & ~taken.closed(own) for own in self.templates])
+            self._spaces[refused] = space
         return self._spaces[refused]

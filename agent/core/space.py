@@ -76,6 +76,8 @@ class Space:
     """Per template: its columns."""
     together: tuple[Together, ...]
     """Per template: what one launch may name, in bits of its shelf."""
+    reserved: dict[str, int]
+    """By the id of a capacity reservation: the columns that are launched into it."""
     _offsets: tuple[int, ...]
     _labels: tuple[ColumnLabels, ...]
     _nets: dict[int, Vector] = field(default_factory=dict)
@@ -246,6 +248,7 @@ def build(
     labels = tuple(ColumnLabels(own) for own in templates)
     loads = tuple(daemon.requests for daemon in daemons)
     parts: list[Part] = []
+    reserved: dict[str, int] = {}
     offsets, offset = [], 0
     together: list[Together] = []
     for number, own in enumerate(labels):
@@ -262,6 +265,8 @@ def build(
             if mask:
                 parts.append(Part(number, shelf, offset, mask << offset, running, vector, steps))
         together.append(Together.of(own, every, daemons))
+        for name, mask in shelf.by_reservation.items():
+            reserved[name] = reserved.get(name, 0) | mask << offset
         offsets.append(offset)
         offset += len(shelf.columns)
     return Space(
@@ -273,6 +278,7 @@ def build(
         every=union(part.mask for part in parts),
         members=tuple(union(p.mask for p in parts if p.template == n) for n in range(len(labels))),
         together=tuple(together),
+        reserved=reserved,
         _offsets=tuple(offsets),
         _labels=labels,
     )

@@ -14,6 +14,7 @@ from agent.core.requirements import Requirements
 from agent.core.shelf import Shelf
 from agent.core.shop import Shop
 from agent.core.templates import SIMULATED, daemon_pods, template, unready
+from agent.model import names
 from agent.model.actions import Launch
 from agent.model.kubernetes import NodePool
 from agent.model.plan import Notice
@@ -73,14 +74,21 @@ def _bought(
         )
         for number, purchase in enumerate(purchases, first)
     ]
-    return launches, buying.held.get(pool.name) if len(purchases) < lacking else None
+    if len(purchases) == lacking:
+        return launches, None
+    return launches, buying.held.get(pool.name) or buying.reservations.refusal(pool, space, members)
 
 
 def as_written(launch: Launch, pool: NodePool) -> Launch:
-    """A static launch as its claim will be: one without pods asks for nothing but what its pool does (rule 14.4)."""
+    """A static launch as its claim will be: one without pods asks for nothing but what its pool does (rule 14.4).
+
+    And for the capacity reservation of which it takes a place.
+    """
     if launch.pods or launch.reason.code != "Static":
         return launch
-    kept = template(pool, Shelf.of(())).base.without(SIMULATED).written()
+    kept, written = template(pool, Shelf.of(())).base.without(SIMULATED), Requirements.of(launch.draft.requirements)
+    if not written.get(names.RESERVATION).complement:
+        kept &= Requirements({key: written.get(key) for key in (names.CAPACITY_TYPE, names.RESERVATION)})
     return msgspec.structs.replace(
-        launch, draft=msgspec.structs.replace(launch.draft, requirements=kept, requests=ZERO)
+        launch, draft=msgspec.structs.replace(launch.draft, requirements=kept.written(), requests=ZERO)
     )

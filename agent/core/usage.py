@@ -2,6 +2,7 @@
 
 from agent.core.composing import INSTANCE_KEYS
 from agent.core.inputs import PackingInput
+from agent.core.offerings import is_named
 from agent.core.requirements import Requirements
 from agent.model import names
 from agent.model.kubernetes import NodeClaim
@@ -35,6 +36,6 @@ def dearest(claim: NodeClaim, asked: PackingInput) -> int:
         if wanted.get(names.INSTANCE_TYPE).allows(t.name)
         for o in t.offerings
         if wanted.get(names.ZONE).allows(o.zone) and wanted.get(names.CAPACITY_TYPE).allows(o.capacity_type)
-        if not o.requirements or wanted.overlaps(Requirements.of(o.requirements))
+        if not o.requirements or is_named(wanted, o)
     ]
     return max(prices, default=0)

@@ -10,9 +10,10 @@ from agent.core.requirements import normalized
 from agent.manifests.documents import Documents
 from agent.manifests.examine import examine
 from agent.manifests.faults import Fault, path_text
-from agent.manifests.scalars import Between, Flag, NonEmpty, Quantity
+from agent.manifests.scalars import Between, Flag, NonEmpty, Quantity, Whole
 from agent.manifests.scheduling import Requirement as WrittenRequirement
 from agent.manifests.written import Rule, Written
+from agent.model import names
 from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType, Offering
 from agent.model.names import InstanceTypeName, Zone
@@ -21,7 +22,16 @@ from agent.model.resources import ZERO, Resources
 KIND: Final = "InstanceTypeCatalog"
 _NANO: Final = 1_000_000_000
 _MAX_PRICE: Final = 1_000_000
+_MAX_PLACES: Final = 1_000_000
 Dollars = Annotated[float, Strict(), AllowInfNan(False), Between(0, _MAX_PRICE)]
+
+
+def _names_one_reservation(offering: Any) -> bool:  # noqa: ANN401  a WrittenOffering, which stands below
+    named = [r for r in offering.requirements if r.key == names.RESERVATION]
+    if not named:
+        return True
+    one = len(named) == 1 and named[0].operator == "In" and len(named[0].values) == 1
+    return one and offering.capacity_type == "reserved"
 
 
 class WrittenOffering(Written):
@@ -36,7 +46,24 @@ class WrittenOffering(Written):
     available: Flag = True
     """Whether it can be bought now."""
     requirements: tuple[WrittenRequirement, ...] = ()
-    """Labels that only this offering has."""
+    """Labels that only this offering has; of a reserved one karpenter.k8s.aws/capacity-reservation-id."""
+    reservation_capacity: Annotated[Whole, Between(0, _MAX_PLACES)] | None = None
+    """Instances that the capacity reservation still has room for; as many as are asked for when it is not given."""
+
+    RULES = (
+        Rule(
+            f"a capacity reservation ({names.RESERVATION}) is named by one id, and its offering is reserved",
+            holds=_names_one_reservation,
+            reads=("capacityType", "requirements"),
+            at="requirements",
+        ),
+        Rule(
+            f"reservationCapacity needs a requirement that names the reservation ({names.RESERVATION})",
+            holds=lambda o: o.reservation_capacity is None or any(r.key == names.RESERVATION for r in o.requirements),
+            reads=("requirements", "reservationCapacity"),
+            at="reservationCapacity",
+        ),
+    )
 
 
 class WrittenType(Written):
@@ -108,10 +135,18 @@ def _instance_type(kind: WrittenType) -> InstanceType:
         capacity=_resources(kind.capacity),
         overhead=_resources(kind.overhead),
         requirements=_requirements(kind.requirements),
-        offerings=tuple(
-            Offering(Zone(o.zone), o.capacity_type, round(o.price * _NANO), o.available, _requirements(o.requirements))
-            for o in kind.offerings
-        ),
+        offerings=tuple(map(_offering, kind.offerings)),
+    )
+
+
+def _offering(written: WrittenOffering) -> Offering:
+    return Offering(
+        zone=Zone(written.zone),
+        capacity_type=written.capacity_type,
+        price_nano_usd=round(written.price * _NANO),
+        available=written.available,
+        requirements=_requirements(written.requirements),
+        reservation_capacity=written.reservation_capacity,
     )
 
 

@@ -24,6 +24,15 @@ class Offering(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """US dollars per hour times 10^9, so that prices add up exactly."""
     available: bool = True
     requirements: tuple[Requirement, ...] = ()
+    """Labels that only this offering has."""
+    reservation_capacity: int | None = None
+    """Instances that its capacity reservation still has room for. None: as many as are asked for."""
+
+    @property
+    def reservation(self) -> str | None:
+        """Id of the capacity reservation that it is launched into."""
+        own = (entry.values for entry in self.requirements if entry.key == names.RESERVATION and entry.operator == "In")
+        return next((values[0] for values in own if len(values) == 1), None)
 
 
 class InstanceType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -227,4 +236,5 @@ class CapacityError(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     until: datetime
     instance_type: str = ""
     zone: str = ""
+    reservation: str = ""
     code: str = ""

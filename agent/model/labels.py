@@ -56,7 +56,7 @@ DECIDED: Final = frozenset(
     {
         *WELL_KNOWN,
         "topology.k8s.aws/zone-id",
-        *(key for key in AWS_LABELS if key.partition("/")[2].startswith("instance-")),
+        *(key for key in AWS_LABELS if key.partition("/")[2].startswith(("instance-", "capacity-reservation-"))),
     }
 )
 """Labels that the instance decides: a pod may ask for them although no pool mentions them."""

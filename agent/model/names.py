@@ -32,6 +32,7 @@ EXCLUDE_FROM_LOAD_BALANCERS: Final = "node.kubernetes.io/exclude-from-external-l
 # Karpenter's own.
 NODEPOOL: Final = "karpenter.sh/nodepool"
 CAPACITY_TYPE: Final = "karpenter.sh/capacity-type"
+RESERVATION: Final = "karpenter.k8s.aws/capacity-reservation-id"
 REGISTERED: Final = "karpenter.sh/registered"
 INITIALIZED: Final = "karpenter.sh/initialized"
 NODECLASS: Final = "karpenter.k8s.aws/ec2nodeclass"

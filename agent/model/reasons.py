@@ -35,6 +35,7 @@ ReasonCode = Literal[
     "NoCompatibleInstanceTypes",
     "UnsupportedConstraint",
     "LimitExceeded",
+    "ReservationsFull",
     "MaxNodes",
     "MaxPricePerHour",
     "LaunchRate",

@@ -284,6 +284,21 @@ def test_every_fault_of_a_catalogue_is_a_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_reservation_of_a_catalogue_is_named_by_one_id_and_counted_only_when_it_is_named(tmp_path: Path) -> None:
+    named = {"key": "karpenter.k8s.aws/capacity-reservation-id", "operator": "In", "values": ["cr-1"]}
+    offering = {"zone": "a", "capacityType": "reserved", "price": 0, "reservationCapacity": 1, "requirements": [named]}
+    sound = catalogue(offerings=[offering])
+    assert run(*world(tmp_path, pool(), types=sound)).exit_code == 0
+    for wrong, said in (
+        ({"requirements": []}, ".reservationCapacity: reservationCapacity needs a requirement that names"),
+        ({"capacityType": "spot"}, ".requirements: a capacity reservation"),
+        ({"requirements": [named | {"values": ["cr-1", "cr-2"]}]}, ".requirements: a capacity reservation"),
+        ({"reservationCapacity": -1}, ".reservationCapacity: must be 0..1000000"),
+    ):
+        done = run(*world(tmp_path, pool(), types=catalogue(offerings=[offering | wrong])))
+        assert (done.exit_code, said in done.stderr) == (1, True), done.stderr
+
+
 def test_a_file_of_something_else_is_no_catalogue() -> None:
     done = run(*WORKERS, "--catalog", str(examples("five-scan-workers.yaml")[1]))
     assert done.exit_code == 1

@@ -136,7 +136,7 @@ LOOP: Final = (
     Rule("8.5", "a preference that can be met is worth a node"),
     Rule("8.6", "the order in which preferences are dropped"),
     Rule("8.7", "PreferNoSchedule", DIFFERENT, where="`PreferNoSchedule` on a node only"),
-    Rule("8.8", "reservations end relaxing", LATER, where="Capacity reservations"),
+    Rule("8.8", "reservations end relaxing", DIFFERENT, where="a capacity reservation that is full"),
     Rule("8.9", "preferencePolicy Ignore"),
     Rule("8.10", "the order of checks of a new node: all must hold, whatever the order", INNER),
     Rule("8.11", "the order of checks of a node that is there: all must hold, whatever the order", INNER),
@@ -276,8 +276,12 @@ LIMITS: Final = (
     Rule("12.6", "limits and replacements", LATER, where="Consolidation of used nodes"),
 )
 
-RESERVED: Final = tuple(
-    Rule(f"13.{n}", "capacity reservations", LATER, where="Capacity reservations") for n in range(1, 6)
+RESERVED: Final = (
+    Rule("13.1", "how many instances a reservation has room for"),
+    Rule("13.2", "what an open launch holds", DIFFERENT, where="a launch that may use several capacity reservations"),
+    Rule("13.3", "what does not fit", DIFFERENT, where="a capacity reservation that is full"),
+    Rule("13.4", "a launch into a reservation names it"),
+    Rule("13.5", "drift of reserved nodes", LATER, where="drift"),
 )
 
 STATIC: Final = (

@@ -6,9 +6,9 @@ from functools import reduce
 from operator import sub
 from typing import NamedTuple
 
-from agent.core.catalog import is_allowed, is_exhausted
 from agent.core.inputs import PackingInput, PackingResult, Pair
 from agent.core.nodeaffinity import alternatives
+from agent.core.offerings import is_allowed, is_exhausted
 from agent.core.requirements import ABSENT, Requirements, ValueSet, normalized_labels, type_labels
 from agent.core.taints import lasting, untolerated
 from agent.core.templates import daemon_pods

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.requirements import Requirements
@@ -10,6 +11,8 @@ from agent.core.verifying.faults import PlanInvalid
 from agent.model import names
 from agent.model.kubernetes import NodeClaim
 from agent.model.names import ClassName
+
+_PINNED: Final = (names.RESERVATION, names.CAPACITY_TYPE)
 
 
 def check_spending(asked: PackingInput, result: PackingResult) -> None:
@@ -19,6 +22,7 @@ def check_spending(asked: PackingInput, result: PackingResult) -> None:
         PlanInvalid: naming the limit.
     """
     _within_limits(asked, result)
+    _within_reservations(asked, result)
     _within_brakes(asked, result)
 
 
@@ -50,6 +54,29 @@ def _most(asked: PackingInput, node_class: ClassName, listed: Sequence[str], res
     chosen = set(listed)
     types = asked.instance_types.get(node_class, ())
     return max((t.capacity.amount(resource) for t in types if t.name in chosen), default=0)
+
+
+def _within_reservations(asked: PackingInput, result: PackingResult) -> None:
+    """No capacity reservation is given more launches than it has left, and a launch of one is of that one only."""
+    taken: Counter[str] = Counter()
+    for launch in result.launches:
+        wanted = Requirements.of(r for r in launch.draft.requirements if r.key in _PINNED)
+        named = wanted.get(names.RESERVATION)
+        if named.members and not named.complement:
+            if named.single is None or wanted.get(names.CAPACITY_TYPE).single != "reserved":
+                raise PlanInvalid(f"launch {launch.id} is not of one capacity reservation alone")
+            taken[named.single] += 1
+    if not taken:
+        return
+    for claim in asked.counted:
+        named = Requirements.of(claim.requirements).get(names.RESERVATION)
+        if not named.complement and not claim.is_true("Registered"):
+            taken.update(named.members & taken.keys())
+    classes = {pool.node_class for pool in asked.pools}
+    for kind in (kind for name in classes for kind in asked.instance_types.get(name, ())):
+        for offering in (o for o in kind.offerings if o.available and o.reservation_capacity is not None):
+            if taken[offering.reservation or ""] > (offering.reservation_capacity or 0):
+                raise PlanInvalid(f"capacity reservation {offering.reservation} would be launched into too often")
 
 
 def _within_brakes(asked: PackingInput, result: PackingResult) -> None:
