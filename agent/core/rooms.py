@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from agent.core.catalog import is_allowed
 from agent.core.inputs import PROMISED, PackingInput, Pair
 from agent.core.nodeaffinity import alternatives
+from agent.core.offerings import is_allowed
 from agent.core.requirements import Requirements, ValueSet, normalized_labels, type_labels
 from agent.core.shapes import Rules
 from agent.core.taints import DAEMON_TOLERATIONS, UNSCHEDULABLE, lasting, tolerates

@@ -10,7 +10,20 @@ from tests.checker.binding import Cluster, spreads
 from tests.checker.quantities import Amounts, amounts, largest, plus, requests, short_of
 from tests.checker.selecting import holds, may_run, repelling, unmet
 from tests.checker.volumes import volume_fault
-from tests.checker.worlds import CAPACITY_TYPE, HOSTNAME, POOL, TYPE, ZONE, Host, World, condition, marks
+from tests.checker.worlds import (
+    CAPACITY_TYPE,
+    HOSTNAME,
+    POOL,
+    RESERVATION,
+    TYPE,
+    ZONE,
+    Host,
+    World,
+    condition,
+    marks,
+    reservation_of,
+    reserved_by,
+)
 
 if TYPE_CHECKING:
     from tests.checker.judging import Case
@@ -39,6 +52,10 @@ def bought(world: World, case: Case, launch: Json, variants: Sequence[Host]) -> 
     listed = [cheapest.get(kind, 0.0) for kind in launch["instanceTypes"]]
     if listed != sorted(listed):
         yield f"{name} does not list the cheapest type first"
+    capacity_types = {v for e in launch["requirements"] if e["key"] == CAPACITY_TYPE for v in e["values"]}
+    pins = reserved_by(launch["requirements"])
+    if pins and (len(pins) > 1 or capacity_types != {"reserved"}):
+        yield f"{name} is for a capacity reservation and may become something else"
     yield from _expected(launch, variants, min(cheapest.values(), default=0.0))
     yield from _diverse(world, case, launch, pool)
     needed = plus(*(requests(world.pods[k]["spec"]) for k in launch["pods"] if k in world.pods))
@@ -121,6 +138,9 @@ def limits(world: World, case: Case, launches: Iterable[Json]) -> Iterator[str]:
         for resource, limit in amounts(pool["spec"].get("limits")).items():
             if own and used.get(resource) and used[resource] + held.get(resource, Fraction(0)) > limit:
                 yield f"NodePool {name} would have more {resource} than its limit"
+    for name, places in world.places(listed).items():
+        if places < 0 and any(name in reserved_by(launch["requirements"]) for launch in listed):
+            yield f"{-places} more launches into capacity reservation {name} than it has room for"
     settings = case.settings
     # Brakes that nobody set do not hold in a what-if.
     if listed and "maxNodes" in settings and len(world.claims) + len(listed) > int(settings["maxNodes"]):
@@ -156,7 +176,8 @@ def _price_of(world: World, claim: Json) -> float:
     labels = claim["metadata"].get("labels") or {}
     kind = world.types.get(labels.get(TYPE, ""), {"offerings": []})
     wanted = (labels.get(ZONE), labels.get(CAPACITY_TYPE))
-    return next((o["price"] for o in kind["offerings"] if (o["zone"], o["capacityType"]) == wanted), 0.0)
+    found = [o for o in kind["offerings"] if (o["zone"], o["capacityType"]) == wanted]
+    return next((o["price"] for o in found if reservation_of(o) in {None, labels.get(RESERVATION)}), 0.0)
 
 
 def _pool_of(claim: Json) -> str | None:
@@ -182,6 +203,8 @@ def refused(world: World, case: Case, cluster: Cluster) -> Iterator[str]:
     ``cluster`` has every pod of the plan bound. A zone where nodes could be bought counts as a domain of a spread for
     the plan, and for the scheduler only once there is a node; pods that are held back by that are not looked at.
     """
+    left = world.places(a for a in case.plan["actions"] if a["action"] == "launch")
+    full = {name for name, places in left.items() if places < 1}
     if any(case.settings.get(k) is not None for k in ("maxNodes", "launchesPerMinute", "maxPricePerHour")):
         return
     for entry in case.plan["unschedulable"]:
@@ -194,7 +217,7 @@ def refused(world: World, case: Case, cluster: Cluster) -> Iterator[str]:
                 continue
             if any(e.get("minValues") for e in spec["template"]["spec"].get("requirements") or ()):
                 continue
-            kind = _serves(world, pool, pod, cluster)
+            kind = _serves(world, pool, pod, cluster, full)
             if kind is not None:
                 yield f"pod {entry['pod']} is refused although NodePool {pool['metadata']['name']} has {kind} for it"
                 break
@@ -202,7 +225,8 @@ def refused(world: World, case: Case, cluster: Cluster) -> Iterator[str]:
 
 def _chosen(world: World, asked: Sequence[Json], spec: Json) -> dict[str, str]:
     """Values of the pool's own labels, of which a claim chooses one: what the pod selects, else any."""
-    known = {e["key"] for t in world.types.values() for e in t.get("requirements", ())} | {ZONE, TYPE, CAPACITY_TYPE}
+    known = {e["key"] for t in world.types.values() for e in t.get("requirements", ())}
+    known |= {ZONE, TYPE, CAPACITY_TYPE, RESERVATION}
     selector = spec.get("nodeSelector") or {}
     return {
         e["key"]: selector[e["key"]] if selector.get(e["key"]) in e["values"] else e["values"][0]
@@ -211,13 +235,13 @@ def _chosen(world: World, asked: Sequence[Json], spec: Json) -> dict[str, str]:
     }
 
 
-def _serves(world: World, pool: Json, pod: Json, cluster: Cluster) -> str | None:
+def _serves(world: World, pool: Json, pod: Json, cluster: Cluster, full: set[str]) -> str | None:
     """A type of the pool of which a new node would run the pod, if there is one."""
     spec, template = pod["spec"], pool["spec"]["template"]["spec"]
     asked: list[Json] = [*(template.get("requirements") or ())]
     for kind in world.types.values():
         for offering in kind["offerings"] if repelling(template.get("taints") or (), _tolerations(pod)) is None else ():
-            if not offering.get("available", True):
+            if not offering.get("available", True) or reservation_of(offering) in full:
                 continue
             for host in world.as_nodes(kind, offering, asked, marks(pool, _chosen(world, asked, spec))):
                 fits = _fits_alone(world, pod, host) and unmet(asked, host.labels) is None

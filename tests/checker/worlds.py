@@ -15,6 +15,7 @@ Json = dict[str, Any]
 POOL, CLASS = "karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass"
 ZONE, TYPE = "topology.kubernetes.io/zone", "node.kubernetes.io/instance-type"
 CAPACITY_TYPE, HOSTNAME = "karpenter.sh/capacity-type", "kubernetes.io/hostname"
+RESERVATION = "karpenter.k8s.aws/capacity-reservation-id"
 JOINED = {"karpenter.sh/registered": "true", "karpenter.sh/initialized": "true"}
 DISRUPTED = "karpenter.sh/disrupted"
 CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
@@ -39,6 +40,16 @@ class Host:
     kind: str = ""
     """Instance type."""
     price: float = 0.0
+
+
+def reservation_of(offering: Json) -> str | None:
+    """The capacity reservation that instances of the offering are launched into."""
+    return next((str(e["values"][0]) for e in offering.get("requirements", ()) if e["key"] == RESERVATION), None)
+
+
+def reserved_by(requirements: Iterable[Json] | None) -> set[str]:
+    """The capacity reservations that a launch or claim names. One that names none is never launched into any."""
+    return {v for e in requirements or () if e["key"] == RESERVATION and e["operator"] == "In" for v in e["values"]}
 
 
 def key(pod: Json) -> str:
@@ -111,6 +122,23 @@ class World:
 
     def on(self, node: str) -> list[Json]:
         return [p for p in self.pods.values() if p["spec"].get("nodeName") == node and not finished(p)]
+
+    def places(self, launches: Iterable[Json]) -> dict[str, int]:
+        """What is left of each capacity reservation that is counted, by the least that the catalogue says of it.
+
+        EC2's count has in it what runs: the launches, and claims without a registered node, come on top.
+        """
+        left: dict[str, int] = {}
+        for offering in (o for t in self.types.values() for o in t["offerings"]):
+            name, places = reservation_of(offering), offering.get("reservationCapacity")
+            if name is not None and places is not None and offering.get("available", True):
+                left[name] = min(places, left.get(name, places))
+        coming = [c for c in self.claims.values() if condition(c, "Registered").get("status") != "True"]
+        asked = [*(c["spec"].get("requirements") for c in coming), *(launch["requirements"] for launch in launches)]
+        for name in (name for requirements in asked for name in reserved_by(requirements)):
+            if name in left:
+                left[name] -= 1
+        return left
 
     def leaving(self, node: Json | None, claim: Json | None) -> bool:
         """Whether the node takes no pods any more."""
@@ -198,7 +226,8 @@ class World:
         asked = launch["requirements"]
         for name in launch["instanceTypes"]:
             for offering in self.types[name]["offerings"] if name in self.types else ():
-                if offering.get("available", True):
+                named = reservation_of(offering) in {None, *reserved_by(asked)}
+                if offering.get("available", True) and named:
                     yield from self.as_nodes(
                         self.types[name], offering, asked, _Marks(launch["labels"], pool, str(launch["id"]))
                     )
@@ -207,7 +236,7 @@ class World:
         """Nodes of a type and an offering under these requirements, one for each set of labels it may have."""
         fixed = {TYPE: kind["name"], ZONE: offering["zone"], CAPACITY_TYPE: offering["capacityType"]}
         host = f"host-of-launch-{marks.number}"
-        open_labels: dict[str, list[str | None]] = {}
+        open_labels: dict[str, list[str | None]] = {RESERVATION: [None]}
         for entry in (*kind.get("requirements", ()), *offering.get("requirements", ())):
             open_labels[entry["key"]] = list(entry["values"]) if entry["operator"] == "In" else [None]
         for name, value in (fixed | dict(marks.labels) | JOINED | {HOSTNAME: host}).items():

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from tests.checker.quantities import amounts
 from tests.worlds import objects
 from tests.worlds.asking import demands
-from tests.worlds.objects import ARCH, CAPACITY_TYPE, NAMESPACES, TYPE, ZONE, ZONES
+from tests.worlds.objects import ARCH, CAPACITY_TYPE, NAMESPACES, RESERVATION, TYPE, ZONE, ZONES
 
 Json = dict[str, Any]
 T = TypeVar("T")
 PLAIN = frozenset({"selectors", "affinity", "taints", "sizes", "daemons", "limits", "nodes", "claims", "weights"})
 TOPOLOGY = frozenset({"spread", "pod-affinity", "anti-affinity", "ports", "domains", "preferences"})
-EVERYTHING = PLAIN | TOPOLOGY | {"volumes"}
+EVERYTHING = PLAIN | TOPOLOGY | {"volumes", "reservations"}
 SUPPORTED = EVERYTHING
 """What the laws are tried with."""
 TEAM, SIZE = "example.com/team", "example.com/size"
@@ -61,6 +61,8 @@ def make(draw: random.Random, features: frozenset[str] = SUPPORTED, name: str = 
     nodes = _nodes(draw, types, pools, features)
     pods, volumes = demands(draw, features, draw.randint(1, 6))
     there = _settled(draw, nodes, daemons, features)
+    if "reservations" in features:
+        _reserve(draw, types, [o for o in nodes if o["kind"] == "NodeClaim"], pods)
     spaces = [objects.namespace(name) for name in NAMESPACES]
     listed = [*spaces, *pools, *daemons, *nodes, *volumes, *there, *pods]
     catalogue = {"apiVersion": "joinery.sh/v1alpha1", "kind": "InstanceTypeCatalog", "instanceTypes": types}
@@ -205,6 +207,42 @@ def _settled(draw: random.Random, nodes: list[Json], daemons: list[Json], featur
             labels = {"app": draw.choice(("a", "b", "old"))} if spec.get("affinity") is None else {"app": "old"}
             found.append(objects.running(objects.pod(f"old-{name}-{number}", "shop", spec, labels), name))
     return found
+
+
+def _reserve(draw: random.Random, types: list[Json], claims: list[Json], pods: list[Json]) -> None:
+    """Capacity reservations of some types: with room for a few or for all, near to free as Karpenter has them, or not.
+
+    Claims on their way may be for one, and some pods will have nothing else.
+    """
+    made: list[str] = []
+    for kind in draw.sample(types, draw.choice((0, 1, 2, 2))):
+        prices = [offer["price"] for offer in kind["offerings"]]
+        for zone in draw.sample(ZONES, draw.choice((1, 1, 2))):
+            made.append(draw.choice((f"cr-{len(made)}", f"cr-{len(made)}", *made)))
+            offer = {
+                "zone": zone,
+                "capacityType": "reserved",
+                "price": draw.choice((0.0, 1.2e-8, 3e-8, max(prices, default=0.1))),
+                "available": draw.randint(0, 9) > 0,
+                "requirements": [{"key": RESERVATION, "operator": "In", "values": [made[-1]]}],
+            }
+            kind["offerings"].append(offer | draw.choice(({}, *({"reservationCapacity": n} for n in (0, 1, 1, 2, 3)))))
+            for claim in claims:
+                labels = claim["metadata"]["labels"]
+                if (labels[TYPE], labels[ZONE]) == (kind["name"], zone) and draw.randint(0, 1):
+                    pin = {CAPACITY_TYPE: "reserved", RESERVATION: made[-1]}
+                    kept = [e for e in claim["spec"]["requirements"] if e["key"] not in pin]
+                    kept += [{"key": k, "operator": "In", "values": [v]} for k, v in pin.items()]
+                    claim["metadata"]["labels"], claim["spec"]["requirements"] = labels | pin, kept
+    chosen: dict[str, Json] = {}
+    for pod in pods if made else ():
+        group = pod["metadata"]["name"].partition("-")[0]
+        if group not in chosen:
+            wanted = draw.choice(({CAPACITY_TYPE: "reserved"}, {RESERVATION: draw.choice(made)}))
+            chosen[group] = (
+                {"nodeSelector": wanted} if "affinity" not in pod["spec"] and draw.randint(0, 3) == 0 else {}
+            )
+        pod["spec"] = chosen[group] | pod["spec"]
 
 
 def _text(value: Fraction) -> str:

@@ -10,6 +10,7 @@ ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 NAMESPACES: dict[str, dict[str, str]] = {"shop": {"team": "web"}, "lab": {"team": "research"}}
 HOSTNAME, ZONE, ARCH = "kubernetes.io/hostname", "topology.kubernetes.io/zone", "kubernetes.io/arch"
 CAPACITY_TYPE, TYPE = "karpenter.sh/capacity-type", "node.kubernetes.io/instance-type"
+RESERVATION = "karpenter.k8s.aws/capacity-reservation-id"
 POOL, CLASS = "karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass"
 RUNTIME_CLASS, OVERHEAD = "heavy", {"cpu": "50m", "memory": "32Mi"}
 STORAGE_CLASS, DRIVER = "ebs", "ebs.csi.aws.com"

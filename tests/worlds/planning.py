@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.checker import Case
 from tests.checker.quantities import amounts
-from tests.checker.worlds import JOINED
+from tests.checker.worlds import JOINED, reservation_of, reserved_by
 from tests.checker.worlds import World as Indexed
 from tests.report.plans import run, written
 from tests.worlds import World, objects
@@ -64,6 +65,18 @@ def after(found: Case, stage: str = "joined") -> list[Json]:
             if node:
                 listed[number] = objects.running(obj, node)
     return listed
+
+
+def counted(found: Case) -> Json:
+    """The catalogue once EC2 counts the plan's launches as instances of their capacity reservations."""
+    catalogue: Json = copy.deepcopy(found.catalogue)
+    launches = [a for a in found.plan["actions"] if a["action"] == "launch"]
+    taken = Counter(name for launch in launches for name in reserved_by(launch["requirements"]))
+    for offering in (o for t in catalogue["instanceTypes"] for o in t["offerings"]):
+        if "reservationCapacity" in offering:
+            left = offering["reservationCapacity"] - taken[reservation_of(offering) or ""]
+            offering["reservationCapacity"] = max(left, 0)
+    return catalogue
 
 
 def launched(world: Indexed, launch: Json, stage: str) -> list[Json]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.checker import Case, faults
 from tests.worlds import World, make, objects, seeded
-from tests.worlds.planning import after, case, planned
+from tests.worlds.planning import after, case, counted, planned
 
 Json = dict[str, Any]
 BRAKES: tuple[Json, ...] = ({}, {}, {"maxNodes": 2}, {"launchesPerMinute": 1}, {"minValuesPolicy": "BestEffort"})
@@ -93,7 +93,7 @@ def companions(world: World) -> set[str]:
 @given(seeds)
 def test_once_a_plan_is_carried_out_there_is_nothing_left_to_launch(world: World) -> None:
     found = case(world, what="provision")
-    again = planned(after(found), world.catalogue, what="provision")
+    again = planned(after(found), counted(found), what="provision")
     assert bought_again(found, again) == []
     unpromised = {pod for pod, place in found.plan["placements"].items() if "nodeClaim" in place}
     assert {u["pod"] for u in again["unschedulable"]} - unpromised <= {u["pod"] for u in found.plan["unschedulable"]}
