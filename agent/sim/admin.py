@@ -63,6 +63,7 @@ class Admin:
             ("/_throttle", "POST"): self._throttle,
             ("/_capacity", "POST"): capacity.update,
             ("/_capacity", "DELETE"): lambda _: capacity.clear(),
+            ("/_reservations", "POST"): self._launches.reservations.make,
             ("/_prices", "POST"): self.write_prices,
             ("/_delays", "POST"): self._delay,
             ("/_pages", "POST"): self._pages,

@@ -3,8 +3,8 @@
     python -m agent.sim.ec2 --port 5000 --region ap-northeast-2
 
 listens on loopback only. Beside AWS's own protocols it answers ``/_seed``, ``/_faults``, ``/_throttle``,
-``/_capacity``, ``/_prices``, ``/_delays``, ``/_pages``, ``/_calls``, ``/_instances`` and ``/_reset``, by which tests
-and the sandbox steer it.
+``/_capacity``, ``/_reservations``, ``/_prices``, ``/_delays``, ``/_pages``, ``/_calls``, ``/_instances`` and
+``/_reset``, by which tests and the sandbox steer it.
 """
 
 import argparse
@@ -110,12 +110,15 @@ class Layer:
     def _paged(self, call: Call) -> Answer:
         if call.action == "DescribeSpotPriceHistory":
             return paged(call, self._admin.page_limit, self._spot)
+        if call.action == "DescribeCapacityReservations":
+            return paged(call, self._admin.page_limit, self._launches.reservations.described)
         return paged(call, self._admin.page_limit, lambda form: self._seen(call, form))
 
     def _seen(self, call: Call, form: Form | None) -> Answer:
         """Moto's answer about the instances that can be seen now."""
         with self._instances.visible():
-            return forward(self._app, call, form)
+            answer = forward(self._app, call, form)
+        return self._launches.reservations.shown(answer) if call.action == "DescribeInstances" else answer
 
     def _plain(self, call: Call) -> Answer:
         return forward(self._app, call)
@@ -147,7 +150,7 @@ class Layer:
         forward(self._app, Call("", "", {}, {}, environ, b""))
         self._faults.clear()
         self._faults.calls.clear()
-        for part in (self._instances, self._fleets, self._tokens, self._launches.capacity):
+        for part in (self._instances, self._fleets, self._tokens, self._launches.capacity, self._launches.reservations):
             part.clear()
         self._admin.page_limit = 0
         self._market.written = market.Written()

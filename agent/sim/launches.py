@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from agent.sim import models
 from agent.sim.query import Answer, Call, Form, Wsgi, forward, numbered, query_error, texts
+from agent.sim.reservations import TARGET, Reservations
 
 MAX_USER_DATA_BYTES: Final = 16_384
 OK = 200
@@ -18,14 +19,15 @@ class Launches:
         self._region = region
         self._zones = models.zones_of_types(region)
         self._architectures = models.architectures_of_types()
+        self.reservations = Reservations(region)
         self.capacity: dict[str, int | str] = {}
         """``type/zone/capacity type``, each or ``*``, to how many are left, or to the code of the refusal.
         Unlimited when it is not there; the most specific counts."""
 
     def run(self, call: Call, form: Form) -> tuple[Answer, tuple[str, ...]]:
         """Launch, or refuse as EC2 would; with the ids of what was launched."""
-        kind = form.get("InstanceMarketOptions.MarketType", "on-demand")
-        refused = self.refusal(form) or self._short(form, kind)
+        kind = "reserved" if form.get(TARGET) else form.get("InstanceMarketOptions.MarketType", "on-demand")
+        refused = self.refusal(form) or self._short(form, kind) or self.reservations.refusal(form)
         if refused is not None:
             return query_error(*refused), ()
         answer = forward(self._app, call, form)
@@ -34,6 +36,7 @@ class Launches:
         self._take(form, kind)
         launched = tuple(i for i in texts(answer, "instanceId") if i.startswith("i-"))
         self._as_asked(launched, form)
+        self.reservations.launched(launched, form)
         return answer, launched
 
     def refusal(self, form: Form) -> Refused | None:

@@ -15,6 +15,7 @@ SETS: Final = {
     "DescribeSubnets": "subnetSet",
     "DescribeSecurityGroups": "securityGroupInfo",
     "DescribeLaunchTemplates": "launchTemplates",
+    "DescribeCapacityReservations": "capacityReservationSet",
     "DescribeSpotPriceHistory": "spotPriceHistorySet",
 }
 """The element of the answer whose children are counted."""
