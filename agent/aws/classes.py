@@ -11,10 +11,12 @@ import msgspec
 
 from agent.aws.errors import AwsError, Gone, Retryable, Throttled, mapped
 from agent.aws.images import DEFAULT_ALIASES, UBUNTU_RELEASES, Images, public_parameters
+from agent.aws.reservations import described
 from agent.aws.session import AwsSession
+from agent.aws.tags import tag_filters
 from agent.manifests import EC2NodeClassSpec
 from agent.manifests.selectors import SecurityGroupSelectorTerm, SubnetSelectorTerm
-from agent.model.ec2 import Image, Subnet
+from agent.model.ec2 import CapacityReservation, Image, Subnet
 from agent.model.kubernetes import Condition
 from agent.model.names import Zone
 
@@ -31,6 +33,7 @@ class ResolvedClass(msgspec.Struct, frozen=True):
     security_groups: tuple[str, ...] = ()
     security_group_names: dict[str, str] = {}
     images: tuple[Image, ...] = ()
+    reservations: tuple[CapacityReservation, ...] = ()
     instance_profile: str = ""
     conditions: tuple[Condition, ...] = ()
 
@@ -84,13 +87,20 @@ class Resolver:
         profile, iam = asked.part(
             "InstanceProfileReady", lambda: self._profile(spec), _no_profile(spec), old.instance_profile
         )
+        reservations, odcrs = asked.part(
+            "CapacityReservationsReady",
+            lambda: described(self._session, spec.capacity_reservation_selector_terms),
+            None,
+            old.reservations,
+        )
         return ResolvedClass(
             subnets=subnets or (),
             security_groups=tuple(sorted(groups or ())),
             security_group_names=groups or {},
             images=images or (pinned if amis.status == "Unknown" else ()),
+            reservations=reservations or (),
             instance_profile=profile or "",
-            conditions=_with_ready((validity, amis, nets, sgs, iam)),
+            conditions=_with_ready((validity, amis, nets, sgs, iam, odcrs)),
         )
 
     def _validity(self, spec: EC2NodeClassSpec | None, faults: tuple[str, ...]) -> Condition:
@@ -109,7 +119,7 @@ class Resolver:
     def _subnets(self, terms: Iterable[SubnetSelectorTerm]) -> tuple[Subnet, ...]:
         found: dict[str, Subnet] = {}
         for term in terms:
-            filters: list[FilterTypeDef] = [{"Name": "state", "Values": ["available"]}, *_tag_filters(term.tags)]
+            filters: list[FilterTypeDef] = [{"Name": "state", "Values": ["available"]}, *tag_filters(term.tags)]
             if term.id:
                 filters.append({"Name": "subnet-id", "Values": [term.id]})
             with mapped("ec2:DescribeSubnets"):
@@ -126,7 +136,7 @@ class Resolver:
     def _groups(self, terms: Iterable[SecurityGroupSelectorTerm]) -> dict[str, str]:
         found: dict[str, str] = {}
         for term in terms:
-            filters = _tag_filters(term.tags)
+            filters = tag_filters(term.tags)
             if term.id:
                 filters.append({"Name": "group-id", "Values": [term.id]})
             if term.name:
@@ -187,14 +197,17 @@ class _Asked:
     def __init__(self, previous: ResolvedClass) -> None:
         self._known = {c.type: c for c in previous.conditions if c.status == "True"}
 
-    def part(self, kind: str, ask: Callable[[], T], missing: tuple[str, str], old: T) -> tuple[T | None, Condition]:
+    def part(
+        self, kind: str, ask: Callable[[], T], missing: tuple[str, str] | None, old: T
+    ) -> tuple[T | None, Condition]:
+        """What was found; reason and sentence where nothing was, unless nothing is an answer (``missing`` is None)."""
         try:
             found = ask()
         except AwsError as error:
-            if isinstance(error, Retryable | Throttled) and old and kind in self._known:
+            if isinstance(error, Retryable | Throttled) and (old or missing is None) and kind in self._known:
                 return old, self._known[kind]
             return None, Condition(kind, "Unknown", type(error).__name__, str(error))
-        if not found:
+        if not found and missing is not None:
             return None, Condition(kind, "False", *missing)
         return found, Condition(kind, "True", kind)
 
@@ -206,10 +219,3 @@ def _with_ready(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
         if cause is not None:
             return (*parts, Condition("Ready", cause.status, cause.reason, cause.message))
     return (*parts, Condition("Ready", "True", "Ready"))
-
-
-def _tag_filters(tags: dict[str, str]) -> "list[FilterTypeDef]":
-    return [
-        {"Name": "tag-key", "Values": [key]} if value == "*" else {"Name": f"tag:{key}", "Values": [value]}
-        for key, value in sorted(tags.items())
-    ]

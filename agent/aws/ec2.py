@@ -8,7 +8,7 @@ from agent.aws.errors import AwsError, Gone, Invalid, NotOurs, mapped
 from agent.aws.fleet import FleetAnswer, client_token, fleet_answer, fleet_request
 from agent.aws.session import AwsSession
 from agent.model import names
-from agent.model.ec2 import LaunchRequest, Machine
+from agent.model.ec2 import CapacityType, LaunchRequest, Machine
 from agent.model.names import ClaimUid, InstanceId, InstanceTypeName, Zone
 
 if TYPE_CHECKING:
@@ -125,6 +125,18 @@ class Ec2:
         return tuple(found[i] for i in sorted(found))
 
 
+def _capacity_type(instance: "InstanceTypeDef") -> CapacityType:
+    """Reserved is what runs in a capacity reservation and would run nowhere else.
+
+    An instance that came into an open reservation by chance leaves it as easily.
+    """
+    if instance.get("InstanceLifecycle") == "spot":
+        return "spot"
+    asked = instance.get("CapacityReservationSpecification", {}).get("CapacityReservationPreference")
+    inside = asked == "capacity-reservations-only" and instance.get("CapacityReservationId")
+    return "reserved" if inside else "on-demand"
+
+
 def _machine(instance: "InstanceTypeDef") -> Machine:
     """The parts of EC2's answer that decisions are made from."""
     try:
@@ -135,7 +147,7 @@ def _machine(instance: "InstanceTypeDef") -> Machine:
                 "zone": Zone(instance["Placement"]["AvailabilityZone"]),
                 "state": instance["State"]["Name"],
                 "launched_at": instance["LaunchTime"],
-                "capacity_type": "spot" if instance.get("InstanceLifecycle") == "spot" else "on-demand",
+                "capacity_type": _capacity_type(instance),
                 "private_ip": instance.get("PrivateIpAddress", ""),
                 "private_dns": instance.get("PrivateDnsName", ""),
                 "image_id": instance.get("ImageId", ""),

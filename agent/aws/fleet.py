@@ -90,10 +90,10 @@ def fleet_request(request: LaunchRequest, token: str) -> "CreateFleetRequestType
     """The parameters of CreateFleet for one instance.
 
     Raises:
-        Invalid: a capacity type that is not launched this way, or a request without any offering.
+        Invalid: reserved capacity without a reservation or the other way round, or a request without any offering.
     """
-    if request.capacity_type not in {"on-demand", "spot"}:
-        raise Invalid(f"{OPERATION}: capacity type {request.capacity_type} cannot be launched", operation=OPERATION)
+    if (request.capacity_type == "reserved") is not bool(request.reservation):
+        raise Invalid(f"{OPERATION}: reserved capacity is launched into a reservation by its id", operation=OPERATION)
     if not request.overrides:
         raise Invalid(f"{OPERATION}: the request names no instance type to launch", operation=OPERATION)
     tags: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(request.tags.items())]
@@ -162,8 +162,13 @@ def _launched(request: LaunchRequest, instance: "CreateFleetInstanceTypeDef") ->
         zone=Zone(zone),
         subnet_id=subnet,
         image_id=image,
-        capacity_type="spot" if instance.get("Lifecycle") == "spot" else "on-demand",
+        capacity_type="spot" if instance.get("Lifecycle") == "spot" else _on_demand(request),
     )
+
+
+def _on_demand(request: LaunchRequest) -> CapacityType:
+    """What EC2 calls on-demand, it was launched into the reservation that the template names, or not at all."""
+    return "reserved" if request.reservation else "on-demand"
 
 
 def _error(request: LaunchRequest, error: "CreateFleetErrorTypeDef") -> FleetError:

@@ -51,6 +51,7 @@ MAX_OVERRIDES: Final = 300
 """EC2's limit on overrides of one CreateFleet request of type instant."""
 
 _PRECEDENCE: Final[tuple[CapacityType, ...]] = ("reserved", "spot", "on-demand")
+_PAID_ALREADY: Final = 10_000_000
 _MIB: Final = 1 << 20
 _WHOLE: Final = 100_000
 """100 % in thousandths of a percent."""
@@ -204,7 +205,7 @@ def _fits(image: Image, described: Requirements) -> bool:
 def _instance_type(
     fact: InstanceTypeFacts, market: Market, node_class: NodeClass, subnets: Mapping[Zone, Subnet]
 ) -> InstanceType | None:
-    offerings = _offerings(fact, market, subnets)
+    offerings = (*_offerings(fact, market, subnets), *_reserved(fact, market, node_class))
     if not offerings:
         return None
     labels = {names.INSTANCE_TYPE: str(fact.name), names.OS: "linux", **fact.labels}
@@ -233,6 +234,23 @@ def _offerings(fact: InstanceTypeFacts, market: Market, subnets: Mapping[Zone, S
         if spot is not None:
             found.append(Offering(zone, "spot", spot))
     return tuple(found)
+
+
+def _reserved(fact: InstanceTypeFacts, market: Market, node_class: NodeClass) -> tuple[Offering, ...]:
+    """What is paid for already costs next to nothing more: as Karpenter, a ten-millionth of the list price."""
+    subnets = {subnet.zone for subnet in node_class.subnets}
+    price = -(-market.on_demand.get(fact.name, 0) // _PAID_ALREADY)
+    return tuple(
+        Offering(
+            zone=own.zone,
+            capacity_type="reserved",
+            price_nano_usd=price,
+            requirements=(Requirement(names.RESERVATION, "In", (own.id,)),),
+            reservation_capacity=own.places,
+        )
+        for own in node_class.reservations
+        if own.usable and own.instance_type == fact.name and own.zone in subnets
+    )
 
 
 def _capacity(fact: InstanceTypeFacts, node_class: NodeClass) -> Resources:

@@ -52,6 +52,8 @@ class PackingInput(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     launches: tuple[datetime, ...] = ()
     """When claims were created in the last minute."""
+    reservations_at: datetime | None = None
+    """When EC2 was asked how much room capacity reservations have. None: not known."""
     without: frozenset[str] = frozenset()
     """Names of nodes and claims that take no pods because this plan removes them."""
     protected: dict[PoolName, datetime] = {}
@@ -100,6 +102,7 @@ class PackingInput(msgspec.Struct, frozen=True):
             capacity_errors=snapshot.memory.capacity_errors,
             limits=snapshot.limits,
             launches=snapshot.memory.launches,
+            reservations_at=snapshot.reservations_at,
             without=frozenset(without),
             protected=held,
             namespaces=snapshot.namespaces,

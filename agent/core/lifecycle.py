@@ -13,6 +13,7 @@ from agent.core.catalog import overrides
 from agent.core.world import World, target
 from agent.model import names
 from agent.model.actions import Action, ContinueLaunch, DeleteClaim, InitializeNode, RecordLaunch, RegisterNode
+from agent.model.constraints import named_value
 from agent.model.ec2 import LaunchRequest, Machine, NodeClass
 from agent.model.kubernetes import Node, NodeClaim, Taint
 from agent.model.plan import Notice
@@ -134,6 +135,7 @@ def _attempt(world: World, claim: NodeClaim, node_class: NodeClass | None, attem
         attempt=attempt,
         capacity_type=candidates.capacity_type,
         candidates=candidates.overrides,
+        reservation=named_value(claim.requirements, names.RESERVATION) or "",
     )
     return Step((action,), next_at=_deadline(claim.meta.created_at, snapshot.limits.launch_timeout_seconds))
 

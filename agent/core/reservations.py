@@ -7,7 +7,9 @@ does not fit is packed anew on what else may be bought, within the same decision
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from math import inf
+from typing import Final
 
 from agent.core.bins import Bin
 from agent.core.inputs import PackingInput
@@ -18,6 +20,9 @@ from agent.core.templates import Template
 from agent.model import names
 from agent.model.kubernetes import NodeClaim, NodePool
 from agent.model.reasons import Reason
+
+SETTLED_AFTER: Final = timedelta(seconds=10)
+"""So long after a launch EC2's count may be from before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Reservations:
                     if places is not None:
                         left[name] = min(places, left.get(name, places))
         for claim in asked.counted if left else ():
-            for name in coming_to(claim) & left.keys():
+            for name in coming_to(claim, asked.reservations_at) & left.keys():
                 left[name] -= 1
         return cls(asked, left)
 
@@ -84,15 +89,22 @@ class Reservations:
         return Reason("NoCompatibleInstanceTypes", f"{sentence} ({', '.join(wanted)})") if wanted else None
 
 
-def coming_to(claim: NodeClaim) -> frozenset[str]:
-    """The reservations that a claim takes a place of although EC2's count may still be without it.
+def coming_to(claim: NodeClaim, counted_at: datetime | None) -> frozenset[str]:
+    """The reservations that a claim takes a place of although EC2's count may be without it.
 
-    Until its node is registered: that takes longer than EC2 needs to count an instance. What runs is in the count.
+    Where it is not known when EC2 counted, until its node is registered: that takes longer than EC2 needs to count.
     """
-    if claim.is_true("Registered") or all(entry.key != names.RESERVATION for entry in claim.requirements):
+    if all(entry.key != names.RESERVATION for entry in claim.requirements) or _is_counted(claim, counted_at):
         return frozenset()
     wanted = Requirements.of(claim.requirements).get(names.RESERVATION)
     return frozenset() if wanted.complement else wanted.members
+
+
+def _is_counted(claim: NodeClaim, counted_at: datetime | None) -> bool:
+    launched = claim.condition("Launched")
+    if counted_at is None or launched is None or launched.last_transition is None:
+        return claim.is_true("Registered")
+    return launched.status == "True" and launched.last_transition + SETTLED_AFTER < counted_at
 
 
 def in_turn(space: Space, bins: Iterable[Bin]) -> list[Bin]:

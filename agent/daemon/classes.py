@@ -22,7 +22,7 @@ from agent.manifests import NodeClassManifest, kubelet_settings
 from agent.manifests.disks import root_volume_bytes, volumes
 from agent.model import names
 from agent.model.actions import Action, Target, WriteClassStatus
-from agent.model.ec2 import KubeletSettings, NodeClass
+from agent.model.ec2 import CapacityReservation, KubeletSettings, NodeClass
 from agent.model.kubernetes import Condition
 from agent.model.names import ClassName
 from agent.model.reasons import Reason
@@ -92,19 +92,32 @@ class Classes:
         known = {n: (h.manifest.meta.uid, h.manifest.meta.generation) for n, h in dict(self._held).items()}
         return known != {ClassName(m.meta.name): (m.meta.uid, m.meta.generation) for m in self._manifests()}
 
-    def blueprint(self, node_class: ClassName) -> TemplateContent:
-        """What an instance of the class is launched with now. Raises ``Invalid`` when it cannot be said."""
+    def blueprint(self, node_class: ClassName, reservation: str) -> TemplateContent:
+        """What an instance of the class is launched with now, into a capacity reservation if one is named.
+
+        Raises:
+            Invalid: it cannot be said.
+        """
         with self._lock:
             held = self._held.get(node_class)
         if held is None or held.content is None:
             message = f"EC2NodeClass {node_class} is not resolved; its conditions say why"
             raise Invalid(message, code="NodeClassNotReady", operation="ec2:CreateLaunchTemplate")
-        return held.content
+        return _into(held.content, reservation)
+
+    def reservations_at(self) -> datetime | None:
+        """When EC2 was asked of the class longest ago how much room capacity reservations have; None: of none."""
+        with self._lock:
+            held = list(self._held.values())
+        asked = (h.at for h in held if h.manifest.spec and h.manifest.spec.capacity_reservation_selector_terms)
+        return min(asked, default=None)
 
     def contents(self) -> frozenset[str]:
         """Hashes of the templates that classes use now."""
         with self._lock:
-            return frozenset(h.content.hash for h in self._held.values() if h.content is not None)
+            held = [(h.content, h.resolved.reservations) for h in self._held.values() if h.content is not None]
+        own = {content.hash for content, _ in held}
+        return frozenset(own | {_into(content, r.id).hash for content, found in held for r in found if r.usable})
 
     def models(self) -> tuple[NodeClass, ...]:
         """Every class, by name; one that was never resolved is not ready."""
@@ -186,6 +199,7 @@ class Classes:
             subnets=resolved.subnets,
             security_groups=resolved.security_groups,
             images=resolved.images,
+            reservations=resolved.reservations,
             instance_profile=resolved.instance_profile,
             tags=dict(spec.tags) if spec is not None else {},
             kubelet=kubelet_settings(self.kubelet, spec.kubelet) if spec is not None else self.kubelet,
@@ -218,9 +232,28 @@ class Classes:
                 }
                 for i in resolved.images
             ],
+            "capacityReservations": [_reservation_status(r) for r in resolved.reservations],
             "instanceProfile": resolved.instance_profile,
             "conditions": conditions(ranked),
         }
+
+
+def _into(content: TemplateContent, reservation: str) -> TemplateContent:
+    return msgspec.structs.replace(content, reservation=reservation) if reservation else content
+
+
+def _reservation_status(found: CapacityReservation) -> dict[str, object]:
+    status: dict[str, object] = {
+        "id": found.id,
+        "availabilityZone": found.zone,
+        "instanceType": found.instance_type,
+        "instanceMatchCriteria": found.match_criteria,
+        "ownerID": found.owner,
+        "reservationType": found.kind,
+        "state": "active",
+        "interruptible": found.interruptible,
+    }
+    return status | ({"endTime": f"{found.ends_at:%Y-%m-%dT%H:%M:%SZ}"} if found.ends_at is not None else {})
 
 
 def _differs(held: dict[str, object], wanted: dict[str, object]) -> bool:

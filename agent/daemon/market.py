@@ -91,6 +91,7 @@ class Market:
                 key = (
                     node_class.subnets,
                     node_class.images,
+                    node_class.reservations,
                     node_class.kubelet,
                     node_class.root_volume_bytes,
                 )

@@ -60,6 +60,7 @@ class Observer:
             overlays=known.overlays,
             machines=look.machines,
             machines_at=look.at,
+            reservations_at=self.classes.reservations_at(),
             pdbs=self.cache.items("poddisruptionbudgets"),
             daemonsets=self.cache.items("daemonsets"),
             attachments=self.cache.items("volumeattachments"),

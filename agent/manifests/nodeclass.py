@@ -207,7 +207,8 @@ class EC2NodeClassStatus(Observed):
     instance_profile: str | None = None
     """Instance profile in use."""
     conditions: Conditions = CONDITION_LIST
-    """Ready, AMIsReady, SubnetsReady, SecurityGroupsReady, InstanceProfileReady, ValidationSucceeded."""
+    """Ready, AMIsReady, SubnetsReady, SecurityGroupsReady, InstanceProfileReady, CapacityReservationsReady,
+    ValidationSucceeded."""
 
 
 class EC2NodeClassManifest(Written):

@@ -6,7 +6,6 @@ from agent.manifests.scheduling import CAPACITY_TYPES, PoolRequirement
 from agent.model import names
 
 _CLASS_UNUSED = {
-    "capacity_reservation_selector_terms": "spec.capacityReservationSelectorTerms: reservations are not used yet",
     "placement_group_selector": "spec.placementGroupSelector: placement groups are not used yet",
     "instance_store_policy": "spec.instanceStorePolicy: local disks are left alone; no array is made of them yet",
     "network_interfaces": "spec.networkInterfaces: machines get one network card; more are not attached yet",

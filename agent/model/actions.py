@@ -92,6 +92,8 @@ class ContinueLaunch(Act, frozen=True, gc=False, omit_defaults=True, tag="contin
     request: LaunchRequest | None = None
     capacity_type: CapacityType = "on-demand"
     candidates: tuple[Override, ...] = ()
+    reservation: str = ""
+    """Id of the capacity reservation that the claim names."""
 
 
 class RecordLaunch(Act, frozen=True, gc=False, omit_defaults=True, tag="recordLaunch"):

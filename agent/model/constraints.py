@@ -1,5 +1,6 @@
 """What pods ask of each other, of their volumes and of the node they land on, beyond its labels and resources."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,12 @@ class Requirement(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     operator: Operator
     values: tuple[str, ...] = ()
     min_values: int | None = None
+
+
+def named_value(requirements: Iterable[Requirement], key: str) -> str | None:
+    """The one value of a label that requirements name; None where they name none, or several."""
+    found = [entry.values for entry in requirements if entry.key == key and entry.operator == "In"]
+    return found[0][0] if len(found) == 1 and len(found[0]) == 1 else None
 
 
 Selector = tuple[Requirement, ...]

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from agent.model import names
-from agent.model.constraints import Requirement
+from agent.model.constraints import Requirement, named_value
 from agent.model.kubernetes import Condition, Meta
 from agent.model.names import ClaimName, ClaimUid, ClassName, InstanceId, InstanceTypeName, PoolName, ProviderId, Zone
 from agent.model.resources import ZERO, Resources
@@ -31,8 +31,7 @@ class Offering(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def reservation(self) -> str | None:
         """Id of the capacity reservation that it is launched into."""
-        own = (entry.values for entry in self.requirements if entry.key == names.RESERVATION and entry.operator == "In")
-        return next((values[0] for values in own if len(values) == 1), None)
+        return named_value(self.requirements, names.RESERVATION) if self.requirements else None
 
 
 class InstanceType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -90,6 +89,29 @@ class Subnet(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     free_addresses: int = 0
 
 
+class CapacityReservation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An active On-Demand Capacity Reservation that a class may launch into."""
+
+    id: str
+    instance_type: InstanceTypeName
+    zone: Zone
+    places: int
+    """Instances that it still has room for."""
+    owner: str = ""
+    match_criteria: str = "open"
+    """open, or targeted: only for instances that name it."""
+    kind: str = "default"
+    """default or capacity-block."""
+    interruptible: bool = False
+    """EC2 may take its capacity back."""
+    ends_at: datetime | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is one that is launched into: no block that is paid beforehand for some hours, none on recall."""
+        return self.kind == "default" and not self.interruptible
+
+
 class Image(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An AMI that a class may launch, and the types it fits."""
 
@@ -122,6 +144,7 @@ class NodeClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     subnets: tuple[Subnet, ...] = ()
     security_groups: tuple[str, ...] = ()
     images: tuple[Image, ...] = ()
+    reservations: tuple[CapacityReservation, ...] = ()
     instance_profile: str = ""
     tags: dict[str, str] = {}
     kubelet: KubeletSettings = KubeletSettings()
@@ -227,6 +250,8 @@ class LaunchRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     capacity_type: CapacityType
     overrides: tuple[Override, ...]
     tags: dict[str, str] = {}
+    reservation: str = ""
+    """Id of the capacity reservation that the template names."""
 
 
 class CapacityError(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -141,6 +141,8 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """Instances with the cluster's tag, ours and Terraform's. None: EC2 could not be read."""
     machines_at: datetime | None = None
     """When ``machines`` was read; a look counts only once."""
+    reservations_at: datetime | None = None
+    """When EC2 was asked last how much room capacity reservations have. None: not known."""
     pdbs: tuple[PodDisruptionBudget, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     attachments: tuple[VolumeAttachment, ...] = ()

@@ -45,6 +45,7 @@ def test_the_storys_class_is_resolved_whole(world: World) -> None:
         ("SubnetsReady", "True"),
         ("SecurityGroupsReady", "True"),
         ("InstanceProfileReady", "True"),
+        ("CapacityReservationsReady", "True"),
         ("ValidationSucceeded", "True"),
         ("Ready", "True"),
     }

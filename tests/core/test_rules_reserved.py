@@ -1,10 +1,13 @@
 """Karpenter's rules 13.1 to 13.4: capacity reservations. The fifth is about drift."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
+from agent.aws.shipped import shipped_catalog
+from agent.core.catalog import Market, instance_types
 from agent.core.decide import decide
 from agent.core.inputs import PackingInput, PackingResult
 from agent.core.packing import pack
@@ -13,9 +16,9 @@ from agent.core.world import World
 from agent.model import names
 from agent.model.actions import Launch
 from agent.model.constraints import PreferredTerm, Requirement
-from agent.model.ec2 import CapacityError, InstanceType, Machine, Offering
+from agent.model.ec2 import CapacityError, CapacityReservation, InstanceType, Machine, Offering, Subnet
 from agent.model.kubernetes import NodeClaim
-from agent.model.names import ClassName
+from agent.model.names import ClassName, InstanceTypeName
 from agent.model.plan import Limits, Plan, Snapshot
 from tests.build import NOW, TYPES, ZONE_A, ZONE_C, claim, conditions, machine, meta, node_class, pod, pool, snapshot
 
@@ -100,6 +103,45 @@ def test_rule_13_1_a_claim_counts_until_its_node_is_registered() -> None:
     assert taken(decide(asked(*types, claims=(launched,), machines=(own,)))) == ["cr-1"]
     joined = in_flight("cr-1", own, "Launched", "Registered", "Initialized")
     assert taken(decide(asked(*types, claims=(joined,), machines=(own,)))) == ["cr-1", "cr-1"]
+
+
+@pytest.mark.parametrize(
+    ("counted_after", "kinds", "places"),
+    [
+        (60, ("Launched",), 2),
+        (60, ("Launched", "Registered"), 2),
+        (5, ("Launched", "Registered"), 1),
+        (-60, ("Launched", "Registered"), 1),
+        (60, (), 1),
+    ],
+)
+def test_rule_13_1_where_it_is_known_when_ec2_counted_a_claim_counts_until_that_is_after_its_launch(
+    counted_after: int, kinds: tuple[str, ...], places: int
+) -> None:
+    own = machine(1, claim="workers-0", capacity_type="reserved")
+    held = in_flight("cr-1", own if kinds else None, *kinds)
+    at = NOW + timedelta(seconds=counted_after)
+    found = asked(reserved(MEDIUM, 2), claims=(held,), machines=(own,) if kinds else (), reservations_at=at)
+    assert len(taken(decide(found))) == places
+
+
+def test_rule_13_1_offerings_are_made_of_the_reservations_that_a_class_found() -> None:
+    kind = InstanceTypeName("m5.large")
+    own = CapacityReservation("cr-1", kind, ZONE_A, 3)
+    others = (
+        CapacityReservation("cr-2", kind, ZONE_C, 1),
+        CapacityReservation("cr-3", InstanceTypeName("m5.xlarge"), ZONE_A, 1),
+        msgspec.structs.replace(own, id="cr-4", kind="capacity-block"),
+        msgspec.structs.replace(own, id="cr-5", interruptible=True),
+    )
+    subnets = (Subnet("subnet-a", ZONE_A),)
+    market = Market(zones={kind: (ZONE_A, ZONE_C)}, on_demand={kind: 118_000_000})
+    facts = [f for f in shipped_catalog().types if f.name == kind]
+    [made] = instance_types(facts, market, node_class(subnets=subnets, reservations=(own, *others)))
+    found = [o for o in made.offerings if o.capacity_type == "reserved"]
+    assert [(o.reservation, o.zone, o.price_nano_usd, o.reservation_capacity) for o in found] == [
+        ("cr-1", ZONE_A, 12, 3)
+    ]
 
 
 def test_rule_13_1_a_full_reservation_is_not_bought_from_and_one_without_a_count_has_no_end() -> None:

@@ -20,6 +20,8 @@ ENDS = {
     "TerminateInstances": ("instance", "InstanceId"),
     "DeleteLaunchTemplate": ("launch-template", "LaunchTemplateId"),
 }
+RESERVATION = "LaunchTemplateData.CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
+"""Of a launch template: what is launched from it is launched into the reservation."""
 CREATES = {"CreateFleet": "fleet", "CreateLaunchTemplate": "launch-template"}
 
 
@@ -76,6 +78,9 @@ def _creation(action: str, form: Mapping[str, str], where: Account) -> Iterator[
         yield Request("ec2:CreateTags", where.ec2(kind), _request_tags(tags[kind]) | {"ec2:CreateAction": action})
     if action == "CreateFleet":
         yield from _launch(form, tags, where)
+    if reservation := form.get(RESERVATION):
+        for name in ("ec2:CreateFleet", "ec2:RunInstances"):
+            yield Request(name, where.ec2("capacity-reservation", reservation))
 
 
 def _launch(form: Mapping[str, str], tags: Mapping[str, Tags], where: Account) -> Iterator[Request]:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import botocore.session
+import msgspec
 import pytest
 
 from agent.aws.catalog import describe_catalog
 from agent.aws.classes import Resolver
 from agent.aws.prices import Prices
 from agent.aws.ssm import Ssm
+from agent.aws.templates import template_content
 from agent.model import names
 from tests.iam.needs import Account, Call, needs, refused
 from tests.iam.policy import MODULES, Document, Request, allows, rendered, several
@@ -134,6 +136,10 @@ def everything_that_the_agent_asks_of_aws(world: World) -> None:
     resolver = Resolver(world.session, frozenset({"Ubuntu"}))
     assert resolver.resolve(class_spec(), (), ()).ready
     assert resolver.resolve(class_spec(instanceProfile=None, role="joinery-node"), (), ()).ready
+    terms = [{"tags": {"team": "ml"}}]
+    assert resolver.resolve(class_spec(capacityReservationSelectorTerms=terms), (), ()).ready
+    content = template_content(class_spec(), world.resolved(), names.ClassName("default"), "#!/bin/sh\n")
+    world.templates.ensure(msgspec.structs.replace(content, reservation="cr-1"))
     on_demand = world.launch("claim-1")
     spot = world.ec2.create_fleet(world.request(kind="spot", claim="claim-2"), world.token("claim-2"))
     assert spot.instance is not None

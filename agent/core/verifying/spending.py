@@ -70,13 +70,21 @@ def _within_reservations(asked: PackingInput, result: PackingResult) -> None:
         return
     for claim in asked.counted:
         named = Requirements.of(claim.requirements).get(names.RESERVATION)
-        if not named.complement and not claim.is_true("Registered"):
+        if not named.complement and not _is_counted(asked, claim):
             taken.update(named.members & taken.keys())
     classes = {pool.node_class for pool in asked.pools}
     for kind in (kind for name in classes for kind in asked.instance_types.get(name, ())):
         for offering in (o for o in kind.offerings if o.available and o.reservation_capacity is not None):
             if taken[offering.reservation or ""] > (offering.reservation_capacity or 0):
                 raise PlanInvalid(f"capacity reservation {offering.reservation} would be launched into too often")
+
+
+def _is_counted(asked: PackingInput, claim: NodeClaim) -> bool:
+    """Whether EC2's count of the reservation has the claim's instance in it."""
+    launched = claim.condition("Launched")
+    if asked.reservations_at is None or launched is None or launched.last_transition is None:
+        return claim.is_true("Registered")
+    return claim.is_true("Launched") and asked.reservations_at - launched.last_transition > timedelta(seconds=10)
 
 
 def _within_brakes(asked: PackingInput, result: PackingResult) -> None:

@@ -17,6 +17,7 @@ from agent.kube import errors as kube
 from agent.kube import paths, wire
 from agent.model import names
 from agent.model.actions import AdoptMachine, ClaimDraft, ContinueLaunch, Launch, RecordLaunch, Target
+from agent.model.constraints import named_value
 from agent.model.ec2 import CapacityError, CapacityType, LaunchRequest, Machine, Override
 from agent.model.kubernetes import Condition, NodeClaim
 from agent.model.names import ClassName, PoolName
@@ -98,9 +99,9 @@ def launch(hands: Hands, action: Launch) -> None:
     claim = create_claim(hands, action.draft)
     hands.learn(Lesson(launched=hands.clock()))
     target = Target(name=claim.name, uid=claim.uid, resource_version=claim.meta.resource_version)
-    _buy(
-        hands, _Attempt(target, action.draft.pool, action.draft.node_class, 1), action.capacity_type, action.candidates
-    )
+    reservation = named_value(action.draft.requirements, names.RESERVATION) or ""
+    attempt = _Attempt(target, action.draft.pool, action.draft.node_class, 1, reservation)
+    _buy(hands, attempt, action.capacity_type, action.candidates)
 
 
 def continue_launch(hands: Hands, action: ContinueLaunch) -> None:
@@ -108,7 +109,7 @@ def continue_launch(hands: Hands, action: ContinueLaunch) -> None:
     if action.request is not None:
         _send(hands, action.claim, action.request)
     else:
-        attempt = _Attempt(action.claim, action.pool, action.node_class, action.attempt)
+        attempt = _Attempt(action.claim, action.pool, action.node_class, action.attempt, action.reservation)
         _buy(hands, attempt, action.capacity_type, action.candidates)
 
 
@@ -132,10 +133,11 @@ class _Attempt(msgspec.Struct, frozen=True):
     pool: PoolName
     node_class: ClassName
     number: int
+    reservation: str = ""
 
 
 def _buy(hands: Hands, attempt: _Attempt, capacity_type: CapacityType, candidates: tuple[Override, ...]) -> None:
-    content = hands.blueprint(attempt.node_class)
+    content = hands.blueprint(attempt.node_class, attempt.reservation)
     template_id, version = ensure_template(hands, content)
     request = LaunchRequest(
         attempt=attempt.number,
@@ -144,6 +146,7 @@ def _buy(hands: Hands, attempt: _Attempt, capacity_type: CapacityType, candidate
         capacity_type=capacity_type,
         overrides=candidates,
         tags=content.tags | _tags(hands, attempt),
+        reservation=attempt.reservation,
     )
     write_intent(hands, attempt.claim, request)
     _send(hands, attempt.claim, request)
@@ -174,7 +177,9 @@ def _send(hands: Hands, claim: Target, request: LaunchRequest) -> None:
     except (aws.Gone, aws.Invalid, aws.Denied, aws.CapacityUnavailable) as error:
         _settle(hands, claim, request, error)
         return
-    refused = tuple(_remembered(hands, request, e, now) for e in answer.errors if e.kind is aws.CapacityUnavailable)
+    # Of a reservation that is gone, too, there is nothing to be had.
+    passing = (aws.CapacityUnavailable, aws.Gone) if request.reservation else (aws.CapacityUnavailable,)
+    refused = tuple(_remembered(hands, request, e, now) for e in answer.errors if e.kind in passing)
     if refused:
         hands.learn(Lesson(capacity_errors=refused))
     if answer.instance is not None:
@@ -223,5 +228,6 @@ def _remembered(hands: Hands, request: LaunchRequest, error: FleetError, now: da
         until=now + timedelta(seconds=hands.capacity_error_seconds),
         instance_type="" if anywhere else error.instance_type,
         zone="" if anywhere else error.zone,
+        reservation=request.reservation,
         code=error.code,
     )

@@ -33,8 +33,8 @@ class Fenced(Exception):  # noqa: N818 - a state, not a fault
 class Blueprint(Protocol):
     """What an instance of a class is launched with now; raises ``aws.errors.Invalid`` when it cannot be rendered."""
 
-    def __call__(self, node_class: ClassName) -> TemplateContent:
-        """The launch template's content, and the class's own tags."""
+    def __call__(self, node_class: ClassName, reservation: str) -> TemplateContent:
+        """The launch template's content, and the class's own tags; into a capacity reservation, or into none."""
 
 
 @dataclass(frozen=True, slots=True)
