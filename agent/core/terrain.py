@@ -62,6 +62,16 @@ class Terrain:
         value_of = {n: value for group in found for n, value in group.value.items()}
         return cls(ground, single, fields, kind_of, found, value_of, typical)
 
+    @property
+    def forced_nodes(self) -> float:
+        """How many nodes the rules of a node force at least."""
+        demands = self.ground.problem.demands
+        return sum(
+            sum(amounts[-1] * demands[n].count for n, amounts in group.asked.items()) / group.slot[1]
+            for group in self.groups
+            if group.slot is not None
+        )
+
     def queues(self, group: Group, column: int, *, own: bool) -> tuple[Queue, ...]:
         """Per resource: the demands that take a larger share of it than of any other.
 

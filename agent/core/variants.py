@@ -26,6 +26,8 @@ FEW_PODS: Final = 20
 """So many pods share a node when few do."""
 FEW_NODES: Final = 300
 """So few nodes are packed in all styles."""
+FORCED: Final = (Style(1.0),)
+"""Where rules force most of the nodes, their sizes follow, and styles hardly differ: the worst are packed once more."""
 FEW_UNITS: Final = 100
 """So few are packed in one style: an answer in milliseconds is worth more than the last percent of a few nodes."""
 MANY_DEMANDS: Final = 2000
@@ -89,7 +91,10 @@ def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
     terrain = Terrain.of(ground)
     if sum(counts) <= FEW_UNITS:
         return [steered(terrain, HEADS, counts)]
-    found = [steered(terrain, style, counts) for style in PLAIN]
+    first = steered(terrain, PLAIN[0], counts)
+    if terrain.forced_nodes * 2 > len(first):
+        return [first, repacked(terrain, first, FORCED)]
+    found = [first, *(steered(terrain, style, counts) for style in PLAIN[1:])]
     pods, nodes = sum(problem.placed(v) for v in found), sum(map(len, found))
     if pods > FEW_PODS * nodes:
         return [*found, repacked(terrain, _cheapest(problem, found), REPACKED)]
