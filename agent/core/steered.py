@@ -79,7 +79,7 @@ class _State:
         if key not in self.queues:
             shared = self.terrain.queues(group, column, own=own)
             if id(shared) not in self.live:
-                self._revive(id(shared), shared)
+                self._hold(id(shared), [queue.live(self.left) for queue in shared])
             self.queues[key] = tuple(self.live[id(shared)])
         return self.queues[key]
 
@@ -98,11 +98,10 @@ class _State:
             self.fresh = self.alive
             self.queues.clear()
             for key, queues in self.live.items():
-                self._revive(key, queues)
+                self._hold(key, [queue.compacted() for queue in queues])
 
-    def _revive(self, key: int, queues: Iterable[Queue]) -> None:
-        """Copy queues without what is used up."""
-        self.live[key] = [queue.live(self.left) for queue in queues]
+    def _hold(self, key: int, queues: list[Queue]) -> None:
+        self.live[key] = queues
         self.holding[key] = {number: queue for queue in self.live[key] for number in queue.place_of}
 
 
