@@ -97,9 +97,10 @@ class Terrain:
     def _entries(self, group: Group, listed: tuple[int, ...]) -> tuple[Entry, ...]:
         key = (group.number, listed)
         if key not in self._listed:
-            demands = self.ground.problem.demands
+            demands, dims = self.ground.problem.demands, self.ground.dims
+            own = group.asked
             asked = [
-                (n, self.kind_of[n], amounts_of(demands[n], self.ground.dims, group.slot))
+                (n, self.kind_of[n], own[n] if n in own else amounts_of(demands[n], dims, group.slot))
                 for number in listed
                 for n in self.groups[number].asked
             ]

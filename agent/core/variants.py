@@ -7,7 +7,7 @@ packed once more.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from agent.core.bins import Bin, Problem
@@ -49,10 +49,10 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
         return ()
     order = range(len(problem.demands))
     ceilings = CEILINGS if len(order) <= MANY_DEMANDS else CEILINGS[:1]
-    variants = [first_fit(ground, order, problem.space.cheaper(share)) for share in ceilings]
-    if not problem.floors and problem.space.dearest:
-        variants += _steered(ground)
-    if all(len(v) > problem.most_nodes for v in variants[len(ceilings) :]):
+    found = _steered(ground) if not problem.floors and problem.space.dearest else []
+    beaten = _whole_price(ground, found)
+    variants = [first_fit(ground, order, problem.space.cheaper(share), beaten) for share in ceilings] + found
+    if all(len(v) > problem.most_nodes for v in found):
         variants += _with_fewer(ground, min(variants, key=problem.price))
     most = max(problem.placed(v) for v in variants)
     whole = [
@@ -62,6 +62,14 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     ]
     best = min(whole, key=lambda w: w[:4])[4]
     return merged(ground, [problem.widened(b) for b in best])
+
+
+def _whole_price(ground: Ground, variants: Sequence[tuple[Bin, ...]]) -> int | None:
+    """The least price of those that serve all that can be served, with as many nodes as may be bought."""
+    problem = ground.problem
+    most = sum(d.count * d.size for d, columns in zip(problem.demands, ground.single, strict=True) if columns)
+    prices = (problem.price(v) for v in variants if len(v) <= problem.most_nodes and problem.placed(v) == most)
+    return min(prices, default=None)
 
 
 def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
