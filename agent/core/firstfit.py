@@ -1,22 +1,32 @@
 """First-fit decreasing, and what must be begun before anything else is packed."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from agent.core.bins import Bin, Demand
 from agent.core.growing import Ground, Growing
 from agent.core.hosts import FREE, HostRule
 
+LOOKED_AT: Final = (0.5, 0.75)
+"""After these shares of the demands it is looked at whether the nodes are too dear already; a look at all of them costs
+some hundredths of what filling them does."""
 
-def first_fit(ground: Ground, order: Sequence[int], ceiling: int) -> tuple[Bin, ...]:
+
+def first_fit(ground: Ground, order: Sequence[int], ceiling: int, beaten: int | None = None) -> tuple[Bin, ...]:
     """Each demand into the first nodes that take it, then into new ones.
 
     ``ceiling`` limits the columns that a node may become, where a demand fits any of them at all: without a limit
-    nodes grow to the largest type that there is, whose shape may suit the rest badly.
+    nodes grow to the largest type that there is, whose shape may suit the rest badly. What turns out to cost more than
+    ``beaten`` is not finished, and no bins are returned: nodes only become dearer.
     """
     left = [demand.count for demand in ground.problem.demands]
     nodes = _Nodes(begun(ground, left))
-    for number in (*order, *ground.problem.followers):
+    looks = frozenset(int(len(order) * share) for share in LOOKED_AT)
+    for place, number in enumerate((*order, *ground.problem.followers)):
+        if beaten is not None and place in looks and nodes.price() > beaten:
+            return ()
         demand = ground.problem.demands[number]
         if not ground.single[number]:
             continue
@@ -40,6 +50,12 @@ class _Nodes:
     """The most that is left of each resource of each."""
     open_to: dict[tuple[HostRule, int], tuple[list[int], int]] = field(default_factory=dict)
     """Per rule and mask: the nodes that may still take such pods, of how many there were."""
+
+    def price(self) -> int:
+        """What the nodes cost as they are."""
+        alike = {(node.mask, node.used): node for node in self.listed}
+        counts = Counter((node.mask, node.used) for node in self.listed)
+        return sum(alike[key].price() * count for key, count in counts.items())
 
     def fit(self, demand: Demand, number: int, limit: int) -> int:
         """Put units of a demand into the nodes that take them; how many found a place."""

@@ -155,4 +155,4 @@ def amounts_of(demand: Demand, dims: Sequence[int], slot: tuple[int, int] | None
     in_slot = 0
     if slot is not None and slot[0] in demand.host.matches:
         in_slot = demand.size if dict(demand.host.caps).get(slot[0], slot[1] + 1) <= slot[1] else 0
-    return (*(demand.amounts[d] for d in dims), in_slot)
+    return (*map(demand.amounts.__getitem__, dims), in_slot)

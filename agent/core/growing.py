@@ -106,6 +106,11 @@ class Growing:
         """The most that is left of each resource, in fields: what this does not hold, the node does not."""
         return self.rooms[0] if len(self.rooms) == 1 else self.ground.fields.largest_of(self.rooms)
 
+    def price(self) -> int:
+        """Of the cheapest column that holds what was put in."""
+        space = self.ground.problem.space
+        return space.price(self.mask & space.fits(self._amounts(self.used)))
+
     def copied(self) -> "Growing":
         """Another one with the same content."""
         mine = (self.mask, self.opened, self.used, self.rooms, dict(self.content), self.custom, self.host)

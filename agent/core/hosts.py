@@ -51,6 +51,16 @@ class HostState:
                 return 0
         return max(limit, 0)
 
+    def bears(self, other: "HostState") -> bool:
+        """Whether the caps of both nodes leave room for the pods of both on one."""
+        if not (self.caps or other.caps):
+            return True
+        return all(
+            self.counts.get(selector, 0) + other.counts.get(selector, 0) <= cap
+            for caps in (self.caps, other.caps)
+            for selector, cap in caps.items()
+        )
+
     def plus(self, rule: HostRule, count: int) -> "HostState":
         """With so many more pods under the rule."""
         if not (rule.matches or rule.caps) or not count:

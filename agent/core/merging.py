@@ -56,7 +56,7 @@ def _together(ground: Ground, one: Bin, other: Bin) -> Bin | None:
     problem, space = ground.problem, ground.problem.space
     used = tuple(a + b for a, b in zip(one.used, other.used, strict=True))
     mask, price = one.mask & other.mask & space.fits(used), problem.price((one, other))
-    if not mask or space.price(mask) > price:
+    if not mask or space.price(mask) > price or not one.host.bears(other.host):
         return None
     counts = Counter(dict(one.content)) + Counter(dict(other.content))
     node = Growing(ground, -1)

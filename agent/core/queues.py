@@ -98,11 +98,18 @@ class Queue:
 
     def live(self, left: Sequence[int]) -> "Queue":
         """A queue of its own of what is left, to be used up."""
+        return self._of_kinds([entry.kinds_left(left) for entry in self.entries])
+
+    def compacted(self) -> "Queue":
+        """The queue without the entries that are used up."""
+        return self._of_kinds(self.kinds)
+
+    def _of_kinds(self, kinds: list[int]) -> "Queue":
+        """Another one of the entries of which any kind is left."""
         if not self.entries:
             return self
-        kinds = [entry.kinds_left(left) for entry in self.entries]
         if all(kinds):
-            return replace(self, packed=self.packed.copy(), kinds=kinds)
+            return replace(self, packed=self.packed.copy(), kinds=kinds.copy())
         kept = Queue.of(self.fields, self.dimension, [e for e, own in zip(self.entries, kinds, strict=True) if own])
         return replace(kept, kinds=[own for own in kinds if own])
 

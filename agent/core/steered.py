@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import mul
+from operator import ge, mul
 from typing import Final
 
 from agent.core.bins import Bin
@@ -28,6 +28,9 @@ STALE: Final = 0.5
 """Queues are made anew when so much of their demands is left."""
 REFRESHED: Final = 0.9
 """The linear programme is solved anew when so much is left of the demand that it was solved for."""
+FAIR: Final = 4.0
+"""Where rules force nodes, one costs at most so many times what the column does that holds an equal share of all: what
+is put on large nodes is missed on those that must be bought anyway, which then have room for nothing."""
 FORCED_COLUMNS: Final = 2
 """How many columns are tried where rules force so many nodes that the size of each follows."""
 
@@ -76,7 +79,7 @@ class _State:
         if key not in self.queues:
             shared = self.terrain.queues(group, column, own=own)
             if id(shared) not in self.live:
-                self._revive(id(shared), shared)
+                self._hold(id(shared), [queue.live(self.left) for queue in shared])
             self.queues[key] = tuple(self.live[id(shared)])
         return self.queues[key]
 
@@ -95,11 +98,10 @@ class _State:
             self.fresh = self.alive
             self.queues.clear()
             for key, queues in self.live.items():
-                self._revive(key, queues)
+                self._hold(key, [queue.compacted() for queue in queues])
 
-    def _revive(self, key: int, queues: Iterable[Queue]) -> None:
-        """Copy queues without what is used up."""
-        self.live[key] = [queue.live(self.left) for queue in queues]
+    def _hold(self, key: int, queues: list[Queue]) -> None:
+        self.live[key] = queues
         self.holding[key] = {number: queue for queue in self.live[key] for number in queue.place_of}
 
 
@@ -197,7 +199,7 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     if held is not None and size > held.size * REFRESHED:
         return held
     if group.number not in state.offers:
-        cap = group.rooms[-1][1] * state.style.size
+        cap = _ceiling(group, total) * state.style.size
         whole = [(c, price, group.nets[c]) for c, price, _ in group.rooms]
         state.offers[group.number] = [o for o in whole if state.style.least <= o[1] <= cap] or whole
     offers = state.offers[group.number]
@@ -217,6 +219,17 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     return course
 
 
+def _ceiling(group: Group, total: Sequence[int]) -> float:
+    """What the dearest node costs that is of use to what is left of a group."""
+    dearest = group.rooms[-1][1]
+    if group.slot is None or not total[-1]:
+        return dearest
+    nodes = max(1.0, total[-1] / group.slot[1])
+    fair = [amount / nodes for amount in total]
+    holding = (price for c, price, _ in group.rooms if all(map(ge, group.nets[c], fair)))
+    return min(dearest, FAIR * next(holding, dearest))
+
+
 def _candidates(state: _State, group: Group, total: Sequence[int], largest: int) -> list[int]:
     """The most efficient columns of a fitting size by the group's course, and one that holds the largest demand."""
     course = state.courses[group.number]
@@ -234,19 +247,20 @@ def _candidates(state: _State, group: Group, total: Sequence[int], largest: int)
         rated = sorted(large, key=lambda g: (-g[3], -g[2] / max(g[1], 1), g[0]))
         chosen = [c for c, *_ in rated[: state.style.columns]]
     if need < course.dearest:
-        chosen += _holding(state, group)
+        chosen += _holding(state, group, total)
     single = state.terrain.single[largest]
     if not any(single >> c & 1 for c in chosen):
         chosen.append(next(c for c in group.nets if single >> c & 1))
     return list(dict.fromkeys(chosen))
 
 
-def _holding(state: _State, group: Group) -> list[int]:
+def _holding(state: _State, group: Group, total: Sequence[int]) -> list[int]:
     """The cheapest column that holds all that is left of a group, when there is one."""
-    demands = state.terrain.ground.problem.demands
-    dims = range(len(demands[0].amounts))
-    used = tuple(sum(demands[n].amounts[d] * state.left[n] for n in group.asked) for d in dims)
-    mask = state.terrain.ground.problem.space.fits(used)
+    ground = state.terrain.ground
+    used = [0] * len(ground.problem.space.dimensions)
+    for d, amount in zip(ground.dims, total, strict=False):
+        used[d] = amount
+    mask = ground.problem.space.fits(tuple(used))
     return [c for c in group.nets if mask >> c & 1][:1]
 
 

@@ -62,6 +62,16 @@ class Terrain:
         value_of = {n: value for group in found for n, value in group.value.items()}
         return cls(ground, single, fields, kind_of, found, value_of, typical)
 
+    @property
+    def forced_nodes(self) -> float:
+        """How many nodes the rules of a node force at least."""
+        demands = self.ground.problem.demands
+        return sum(
+            sum(amounts[-1] * demands[n].count for n, amounts in group.asked.items()) / group.slot[1]
+            for group in self.groups
+            if group.slot is not None
+        )
+
     def queues(self, group: Group, column: int, *, own: bool) -> tuple[Queue, ...]:
         """Per resource: the demands that take a larger share of it than of any other.
 
@@ -87,9 +97,10 @@ class Terrain:
     def _entries(self, group: Group, listed: tuple[int, ...]) -> tuple[Entry, ...]:
         key = (group.number, listed)
         if key not in self._listed:
-            demands = self.ground.problem.demands
+            demands, dims = self.ground.problem.demands, self.ground.dims
+            own = group.asked
             asked = [
-                (n, self.kind_of[n], amounts_of(demands[n], self.ground.dims, group.slot))
+                (n, self.kind_of[n], own[n] if n in own else amounts_of(demands[n], dims, group.slot))
                 for number in listed
                 for n in self.groups[number].asked
             ]

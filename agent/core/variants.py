@@ -7,7 +7,7 @@ packed once more.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from agent.core.bins import Bin, Problem
@@ -26,6 +26,8 @@ FEW_PODS: Final = 20
 """So many pods share a node when few do."""
 FEW_NODES: Final = 300
 """So few nodes are packed in all styles."""
+FORCED: Final = (Style(1.0),)
+"""Where rules force most of the nodes, their sizes follow, and styles hardly differ: the worst are packed once more."""
 FEW_UNITS: Final = 100
 """So few are packed in one style: an answer in milliseconds is worth more than the last percent of a few nodes."""
 MANY_DEMANDS: Final = 2000
@@ -47,10 +49,10 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
         return ()
     order = range(len(problem.demands))
     ceilings = CEILINGS if len(order) <= MANY_DEMANDS else CEILINGS[:1]
-    variants = [first_fit(ground, order, problem.space.cheaper(share)) for share in ceilings]
-    if not problem.floors and problem.space.dearest:
-        variants += _steered(ground)
-    if all(len(v) > problem.most_nodes for v in variants[len(ceilings) :]):
+    found = _steered(ground) if not problem.floors and problem.space.dearest else []
+    beaten = _whole_price(ground, found)
+    variants = [first_fit(ground, order, problem.space.cheaper(share), beaten) for share in ceilings] + found
+    if all(len(v) > problem.most_nodes for v in found):
         variants += _with_fewer(ground, min(variants, key=problem.price))
     most = max(problem.placed(v) for v in variants)
     whole = [
@@ -60,6 +62,14 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     ]
     best = min(whole, key=lambda w: w[:4])[4]
     return merged(ground, [problem.widened(b) for b in best])
+
+
+def _whole_price(ground: Ground, variants: Sequence[tuple[Bin, ...]]) -> int | None:
+    """The least price of those that serve all that can be served, with as many nodes as may be bought."""
+    problem = ground.problem
+    most = sum(d.count * d.size for d, columns in zip(problem.demands, ground.single, strict=True) if columns)
+    prices = (problem.price(v) for v in variants if len(v) <= problem.most_nodes and problem.placed(v) == most)
+    return min(prices, default=None)
 
 
 def _with_fewer(ground: Ground, bins: tuple[Bin, ...]) -> list[tuple[Bin, ...]]:
@@ -89,7 +99,10 @@ def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
     terrain = Terrain.of(ground)
     if sum(counts) <= FEW_UNITS:
         return [steered(terrain, HEADS, counts)]
-    found = [steered(terrain, style, counts) for style in PLAIN]
+    first = steered(terrain, PLAIN[0], counts)
+    if terrain.forced_nodes * 2 > len(first):
+        return [first, repacked(terrain, first, FORCED)]
+    found = [first, *(steered(terrain, style, counts) for style in PLAIN[1:])]
     pods, nodes = sum(problem.placed(v) for v in found), sum(map(len, found))
     if pods > FEW_PODS * nodes:
         return [*found, repacked(terrain, _cheapest(problem, found), REPACKED)]

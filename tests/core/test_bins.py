@@ -1,5 +1,7 @@
 """Bins: rules of one node hold in every one of them, whichever way they were filled."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from agent.core.repacking import repacked
 from agent.core.steered import Style, steered
 from agent.core.terrain import Terrain
 from agent.core.variants import cheapest_bins
+from agent.model.resources import Resources
 from tests.build import instance_type
 from tests.core.problems import SHELF, demand, faults, problems, space
 
@@ -124,3 +127,13 @@ def test_amounts_fit_in_fields_exactly_when_each_of_them_fits(pairs: list[tuple[
     left = fields.room(room) - fields.packed(amounts) if max(amounts) < 1 << fields.width - 1 else 0
     assert (left & fields.guard == fields.guard) == all(b <= a for a, b in pairs)
     assert fields.unpacked(fields.room(room), len(room)) == tuple(room)
+
+
+def test_where_rules_force_nodes_none_is_much_larger_than_an_equal_share_of_all() -> None:
+    own = space([instance_type(f"m.{cores}", cores, 4 * cores, 0.05 * cores) for cores in range(1, 65)])
+    forced, free = demand(own, 700, 1500, 60, host=ALONE), demand(own, 450, 1100, 240)
+    share = own.price(own.fits(own.vector(Resources(2500, 5900 << 20, 5))))
+    for others, rules in ((60, True), (1, False)):
+        problem = Problem(own, (replace(forced, count=others), free))
+        bins = steered(Terrain.of(Ground.of(problem)), Style(), [d.count for d in problem.demands])
+        assert (max(problem.price((b,)) for b in bins) <= 4 * share) == rules

@@ -61,3 +61,21 @@ def test_room_is_the_most_that_no_cap_forbids(there: list[HostRule], rule: HostR
             state, kept = state.plus(pod, 1), [*kept, pod]
     most = max((n for n in range(limit + 1) if _holds(kept + [rule] * n)), default=0)
     assert state.room(rule, limit) == most
+
+
+@given(st.lists(RULES, max_size=4), st.lists(RULES, max_size=4))
+def test_two_nodes_bear_each_other_when_every_cap_holds_for_all_their_pods(
+    one: list[HostRule], two: list[HostRule]
+) -> None:
+    (first, left), (second, right) = _filled(one), _filled(two)
+    assert first.bears(second) == _holds([*left, *right])
+
+
+def _filled(pods: list[HostRule]) -> tuple[HostState, list[HostRule]]:
+    """A node with those of the pods that it bears."""
+    state, kept = HostState(), list[HostRule]()
+    for pod in pods:
+        if state.room(pod, 1):
+            state = state.plus(pod, 1)
+            kept.append(pod)
+    return state, kept

@@ -15,6 +15,7 @@ from agent.core.topology.cells import Cell, Deal, rank, without
 from agent.core.topology.checks import Checks, Entry, Values, count
 from agent.core.topology.offers import Offer, Offers, may_pass
 from agent.core.topology.promises import Promises
+from agent.core.topology.rows import Row
 from agent.core.topology.seating import Seating
 
 
@@ -30,7 +31,9 @@ class Dealing(Seating):
     _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
     """By topology keys: how many pods were dealt to domains of these."""
     _plain: dict[tuple[Rules, int], bool] = field(default_factory=dict)
-    _by_rules: dict[tuple[Rules, int], dict[Values, list[Place]]] = field(default_factory=dict)
+    _by_rules: dict[tuple[Rules, int], dict[Values, Row]] = field(default_factory=dict)
+    _alike: dict[tuple[object, ...], dict[Values, Row]] = field(default_factory=dict)
+    """By all that decides on it: many rules differ in what they say about pods only."""
 
     def keep_promises(self) -> None:
         """Give claims the pods that they were bought for."""
@@ -50,8 +53,16 @@ class Dealing(Seating):
                         self._level(number, at, offers, deals)
                 progress |= len(self.left[number]) < before
             if self.promises is not None:
-                progress |= self.promises.keep() or (not progress and self.promises.release())
+                progress |= self.promises.keep() or (not progress and self._released(self.promises))
         return deals
+
+    def _released(self, promises: Promises) -> bool:
+        """Whether any room is reserved no more; rows do not know that it is there again."""
+        some = promises.release()
+        if some:
+            self._by_rules.clear()
+            self._alike.clear()
+        return some
 
     def _level(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
         """Give pods of a shape to all that a level allows."""
@@ -98,8 +109,8 @@ class Dealing(Seating):
         """Every domain with room, or with something to buy, for a pod of the shape."""
         shape, keys = self.shapes[number], self.checks(number, at).keys
         cells: dict[Values, Cell] = {}
-        for values, places in self._accepting(shape.rules, at, keys).items():
-            free = [place for place in places if shape.requests.fits_in(place.free)]
+        for values, row in self._accepting(shape.rules, at, keys).items():
+            free = row.holding(shape.requests)
             if free:
                 cells[values] = Cell(values, free)
         company = () if keys else self._company(number, at)
@@ -127,17 +138,21 @@ class Dealing(Seating):
         """Every domain with room, or with something to buy, for a pod of the shape, whatever its rules about others."""
         return [cell.values for cell in self._open_cells(number, at, offers, ())]
 
-    def _accepting(self, rules: Rules, at: int, keys: tuple[str, ...]) -> dict[Values, list[Place]]:
+    def _accepting(self, rules: Rules, at: int, keys: tuple[str, ...]) -> dict[Values, Row]:
         """Rooms that such pods may come to, by their domains, the first last.
 
         One of which a domain is not known yet takes no pods that it matters to.
         """
         if (rules, at) not in self._by_rules:
-            found: dict[Values, list[Place]] = {}
-            for place in self.places:
-                if place.room.accepts(rules, rules.levels[at]) and all(map(place.room.decides, keys)):
-                    found.setdefault(tuple(map(place.room.value, keys)), []).append(place)
-            self._by_rules[rules, at] = {values: places[::-1] for values, places in found.items()}
+            level = rules.levels[at]
+            alike = (rules.example.tolerations, level.minds_soft_taints, level.alternatives, keys)
+            if alike not in self._alike:
+                found: dict[Values, list[Place]] = {}
+                for place in self.places:
+                    if place.room.accepts(rules, rules.levels[at]) and all(map(place.room.decides, keys)):
+                        found.setdefault(tuple(map(place.room.value, keys)), []).append(place)
+                self._alike[alike] = {values: Row.of(places[::-1]) for values, places in found.items()}
+            self._by_rules[rules, at] = self._alike[alike]
         return self._by_rules[rules, at]
 
     def _may_be_bought(self, number: int, at: int, deals: Sequence[Deal]) -> bool:
