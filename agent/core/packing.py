@@ -65,6 +65,11 @@ class _Packing:
         return len(self.bought) + len(self.closed) + len(self.dealing.shut)
 
     @property
+    def unlimited(self) -> bool:
+        """Whether no limit or brake kept anything from being bought; where one did, the next cycle goes on."""
+        return not self.closed and self.buying.brake() is None
+
+    @property
     def unplaced(self) -> int:
         """How many pods have no place."""
         return len(self.dropped) + sum(map(len, self.dealing.left.values()))
@@ -99,12 +104,15 @@ def _settled(asked: PackingInput, scene: Scene, shops: tuple[Shop, ...]) -> _Pac
     everything = Offers(shops, None, scene.total, scene.daemons)
     packing = _packed(asked, scene, shops, everything)
     late: frozenset[PodKey] = frozenset()
+    seats: dict[PodKey, str] = {}
     for _ in range(ANEW):
-        dealing = packing.dealing
+        dealing, before = packing.dealing, seats
         if overtaken(packing.scene, dealing, packing.bought, everything, packing.dropped):
-            here = scene.promising({key: seat.place.room.name for key, seat in dealing.seats.items()})
-            packing = _packed(asked, here, shops, everything, late)
-        elif packing.dropped:
+            seats = {key: seat.place.room.name for key, seat in dealing.seats.items()}
+            if seats == before:
+                break
+            packing = _packed(asked, scene.promising(seats), shops, everything, late)
+        elif packing.dropped and packing.unlimited:
             late |= {key for keys in dealing.left.values() for key in keys}
             again = _packed(asked, packing.scene, shops, everything, late)
             if again.unplaced >= packing.unplaced:

@@ -59,7 +59,7 @@ def overtaken(
     replay.run(waiting)
     waiting |= {key: stand for key, stand in stands.items() if key not in dealing.seats}
     replay.run(waiting)
-    return bool(waiting)
+    return any(key not in dealing.seats for key in waiting)
 
 
 def _seated(dealing: Dealing) -> set[int]:
