@@ -50,8 +50,7 @@ def overtaken(
     scene: Scene, dealing: Dealing, bought: Sequence[Bought], everything: Offers, dropped: Collection[PodKey]
 ) -> bool:
     """Whether some pod, not among the ``dropped``, may not come to its new node once all have come that need none."""
-    first = any(own.number in shape.matches for shape in scene.shapes for own in shape.required.affinity)
-    if not (dealing.seats and bought and (first or any(map(dealing.disturbs, _seated(dealing))))):
+    if not (dealing.seats and bought and _may_overtake(scene, dealing, bought)):
         return False
     replay = _Replay(scene, scene.counts(everything))
     stands = {key: stand for key, stand in replay.stands(dealing, bought).items() if key not in dropped}
@@ -62,9 +61,12 @@ def overtaken(
     return any(key not in dealing.seats for key in waiting)
 
 
-def _seated(dealing: Dealing) -> set[int]:
-    """The shapes of pods that have room that is there."""
-    return {seat.shape for seat in dealing.seats.values()}
+def _may_overtake(scene: Scene, dealing: Dealing, bought: Sequence[Bought]) -> bool:
+    """Whether pods that have room belong to a group that others on new nodes may begin, or disturb a spread."""
+    here = {seat.shape for seat in dealing.seats.values()}
+    coming = [scene.shapes[number] for number in {deal.shape for own in bought for deal, _ in own.content}]
+    first = {own.number for shape in coming for own in shape.required.affinity if own.number in shape.matches}
+    return any(scene.shapes[number].matches & first or dealing.disturbs(number) for number in here)
 
 
 class _Replay:
