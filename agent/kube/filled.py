@@ -1,14 +1,15 @@
-"""What a cluster would have filled in: namespaces, claims of ephemeral volumes, priorities, the scheduler's verdict."""
+"""What a cluster would have filled in: namespaces, claims of ephemeral volumes, priorities, what controllers say."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from agent.core.pdbs import disruptions_allowed
 from agent.kube import wire
 from agent.kube.wire import WireFault
 from agent.kube.workloads import DEFAULT_NAMESPACE
-from agent.model.kubernetes import Pod, PriorityClass
+from agent.model.kubernetes import Pod, PodDisruptionBudget, PriorityClass
 from agent.model.volumes import VolumeClaim
 
 _UNSAID: Final = (None, "")
@@ -59,6 +60,17 @@ def prioritized(pods: Iterable[Pod], classes: Iterable[PriorityClass]) -> Iterat
     for pod in pods:
         value = by_name.get(pod.priority_class, 0) if pod.priority_class else default
         yield msgspec.structs.replace(pod, priority=value) if value and not pod.priority else pod
+
+
+def counted(budgets: Iterable[PodDisruptionBudget], pods: Iterable[Pod]) -> Iterator[PodDisruptionBudget]:
+    """The budgets with the count that the disruption controller would have written, where nobody has."""
+    listed = tuple(pods)
+    for budget in budgets:
+        if budget.is_counted:
+            yield budget
+        else:
+            allowed = disruptions_allowed(budget, listed)
+            yield msgspec.structs.replace(budget, disruptions_allowed=allowed, is_counted=True)
 
 
 def inside_namespace(obj: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
 """Objects of files, as ``kubectl get -o yaml`` prints them or a person writes them, as the values of a decision.
 
 What a cluster would have filled in is filled in here: the namespace, the readiness of a class that nobody has
-reconciled, the scheduler's verdict on a pod that it has never seen, and which Node belongs to which NodeClaim.
+reconciled, the scheduler's verdict on a pod that it has never seen, what a budget allows whose pods nobody has counted,
+and which Node belongs to which NodeClaim.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from agent.kube.filled import as_pod, claims_made, encoded, inside_namespace, prioritized
+from agent.kube.filled import as_pod, claims_made, counted, encoded, inside_namespace, prioritized
 from agent.kube.linked import linked
 from agent.kube.readers import READERS, Value, value_of
 from agent.kube.timestamps import newest
@@ -91,7 +92,7 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         pools=reading.all_of(NodePool),
         classes=reading.all_of(NodeClass),
         overlays=reading.all_of(NodeOverlay),
-        pdbs=reading.all_of(PodDisruptionBudget),
+        pdbs=tuple(counted(reading.all_of(PodDisruptionBudget), reading.all_of(Pod))),
         daemonsets=reading.all_of(DaemonSet),
         attachments=reading.all_of(VolumeAttachment),
         volumes=reading.all_of(Volume),

@@ -77,3 +77,10 @@ class HostPort(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     port: int
     protocol: str = "TCP"
     address: str = ""
+
+
+class PodCount(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A number of pods, or a percentage of those expected."""
+
+    amount: int
+    is_percent: bool = False

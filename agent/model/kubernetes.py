@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from agent.model.constraints import HostPort, PodAffinityTerm, PreferredTerm, Requirement, TopologySpread
+from agent.model.constraints import HostPort, PodAffinityTerm, PodCount, PreferredTerm, Requirement, TopologySpread
 from agent.model.names import ClaimName, ClaimUid, ClassName, NodeName, PodKey, PoolName, ProviderId
 from agent.model.resources import ZERO, Resources
 
@@ -238,7 +238,11 @@ class PodDisruptionBudget(msgspec.Struct, frozen=True, gc=False, omit_defaults=T
 
     meta: Meta
     selector: tuple[Requirement, ...] | None = None
+    min_available: PodCount | None = None
+    max_unavailable: PodCount | None = None
     disruptions_allowed: int = 0
+    is_counted: bool = True
+    """False: the status says nothing of it, so that 0 is no count."""
     always_allow_unhealthy: bool = False
     blocks: bool = False
     """It lets no pod go, ever: maxUnavailable 0 or 0 %, or minAvailable 100 %."""

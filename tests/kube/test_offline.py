@@ -148,3 +148,27 @@ def test_the_newest_time_is_the_same_in_a_json_list_and_alone(status: object, mo
         for indent in (None, 2):
             found = objects(load_documents(json.dumps(whole, indent=indent), "f").documents).newest
             assert (found.isoformat() if found is not None else None) == moment
+
+
+def test_a_budget_that_nobody_has_counted_allows_what_a_cluster_would_count() -> None:
+    def web(name: str, **status: object) -> dict[str, object]:
+        found = manifest("v1", "Pod", name, spec={"nodeName": "n-1"}, status={"phase": "Running", **status})
+        return found | {"metadata": {"name": name, "labels": {"app": "web"}}}
+
+    def budget(name: str, status: object = None) -> dict[str, object]:
+        spec = {"selector": {"matchLabels": {"app": "web"}}, "maxUnavailable": "50%"}
+        found = manifest("policy/v1", "PodDisruptionBudget", name, spec=spec)
+        return found if status is None else found | {"status": status}
+
+    ready = [{"type": "Ready", "status": "True"}]
+    found = read(
+        web("one", conditions=ready),
+        web("two", conditions=ready),
+        web("three"),
+        budget("none"),
+        budget("empty", {}),
+        budget("nothing", {"disruptionsAllowed": 0}),
+        budget("three", {"disruptionsAllowed": 3}),
+    )
+    allowed = {b.meta.name: b.disruptions_allowed for b in found.pdbs}
+    assert allowed == {"none": 1, "empty": 1, "nothing": 0, "three": 3}

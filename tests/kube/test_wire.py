@@ -13,7 +13,7 @@ from agent.kube import csr, wire
 from agent.kube.wire.objects import WireFault
 from agent.model import names
 from agent.model.actions import ClaimDraft
-from agent.model.constraints import Requirement
+from agent.model.constraints import PodCount, Requirement
 from agent.model.kubernetes import Condition, Taint
 from agent.model.names import ClaimName, ClassName, PoolName
 from agent.model.resources import Resources
@@ -86,6 +86,28 @@ def test_a_node_that_says_nothing_is_not_ready() -> None:
 )
 def test_a_budget_that_lets_no_pod_go_is_told_from_one_that_lets_none_go_now(spec: Json, blocks: bool) -> None:
     assert wire.pod_disruption_budget(raw({"metadata": {"name": "b"}, "spec": spec})).blocks is blocks
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        (3, PodCount(3)),
+        (0, PodCount(0)),
+        ("30%", PodCount(30, is_percent=True)),
+        ("0100%", PodCount(100, is_percent=True)),
+        ("3", None),
+        ("half", None),
+        ("-5%", None),
+        ("9" * 5000 + "%", None),
+        (None, None),
+    ],
+)
+def test_what_must_stay_and_what_may_be_missing_are_numbers_or_percentages(
+    written: int | str | None, count: PodCount | None
+) -> None:
+    spec = {"minAvailable": written, "maxUnavailable": written}
+    found = wire.pod_disruption_budget(raw({"metadata": {"name": "b"}, "spec": spec}))
+    assert (found.min_available, found.max_unavailable, found.is_counted) == (count, count, False)
 
 
 def test_a_budget_without_selector_differs_from_an_empty_one() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from agent.kube.wire import cluster, storage
+from agent.kube.wire import budgets, cluster, storage
 from agent.kube.wire.cluster import claim_manifest
 from agent.kube.wire.objects import WireFault, conditions, quantities, taints, with_condition
 from agent.kube.wire.pods import WirePod, pod_model
@@ -50,7 +50,7 @@ pod: Callable[[bytes | msgspec.Raw], Pod] = reader(WirePod, pod_model)
 node: Callable[[bytes | msgspec.Raw], Node] = reader(cluster.WireNode, cluster.node_model)
 node_claim: Callable[[bytes | msgspec.Raw], NodeClaim] = reader(cluster.WireClaim, cluster.claim_model)
 pod_disruption_budget: Callable[[bytes | msgspec.Raw], PodDisruptionBudget] = reader(
-    cluster.WireBudget, cluster.budget_model
+    budgets.WireBudget, budgets.budget_model
 )
 daemonset: Callable[[bytes | msgspec.Raw], DaemonSet] = reader(cluster.WireDaemonSet, cluster.daemonset_model)
 volume_attachment: Callable[[bytes | msgspec.Raw], VolumeAttachment] = reader(

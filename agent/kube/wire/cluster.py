@@ -5,7 +5,6 @@ from datetime import datetime
 import msgspec
 
 from agent.kube.wire.objects import (
-    LabelSelector,
     Owner,
     Quantities,
     WireCondition,
@@ -26,7 +25,6 @@ from agent.model.kubernetes import (
     Namespace,
     Node,
     NodeClaim,
-    PodDisruptionBudget,
     PriorityClass,
     Status,
     VolumeAttachment,
@@ -171,44 +169,6 @@ def claim_manifest(draft: ClaimDraft) -> dict[str, object]:
     if draft.termination_grace_seconds is not None:
         spec["terminationGracePeriod"] = f"{draft.termination_grace_seconds}s"
     return {"apiVersion": f"{names.KARPENTER_GROUP}/v1", "kind": "NodeClaim", "metadata": metadata, "spec": spec}
-
-
-class _BudgetSpec(msgspec.Struct, gc=False, rename="camel"):
-    selector: LabelSelector | None = None
-    min_available: int | str | None = None
-    max_unavailable: int | str | None = None
-    unhealthy_pod_eviction_policy: str | None = None
-
-
-class _BudgetStatus(msgspec.Struct, gc=False, rename="camel"):
-    disruptions_allowed: int | None = None
-    observed_generation: int | None = None
-
-
-class WireBudget(msgspec.Struct, gc=False):
-    """A PodDisruptionBudget."""
-
-    metadata: WireMeta
-    spec: _BudgetSpec | None = None
-    status: _BudgetStatus | None = None
-
-
-def budget_model(wire: WireBudget) -> PodDisruptionBudget:
-    """As the engine has it.
-
-    Until the disruption controller has seen the present spec, its count is of another one: none is allowed, which is
-    also what the Eviction API answers.
-    """
-    spec, status = wire.spec or _BudgetSpec(), wire.status or _BudgetStatus()
-    meta = wire.metadata.model(frozenset())
-    counted = (status.observed_generation or 0) >= meta.generation
-    return PodDisruptionBudget(
-        meta=meta,
-        selector=spec.selector.model() if spec.selector is not None else None,
-        disruptions_allowed=(status.disruptions_allowed or 0) if counted else 0,
-        always_allow_unhealthy=spec.unhealthy_pod_eviction_policy == "AlwaysAllow",
-        blocks=spec.max_unavailable in {0, "0", "0%"} or spec.min_available == "100%",
-    )
 
 
 class _Template(msgspec.Struct, gc=False):
