@@ -167,7 +167,7 @@ def test_unlike_rule_13_2_a_launch_takes_a_place_of_one_reservation_only_and_oth
         assert requirement(launch, names.CAPACITY_TYPE) == expected
 
 
-def test_unlike_rule_13_2_a_launch_that_is_taken_back_gives_its_place_back() -> None:
+def test_limits_hold_for_launches_into_reservations_too() -> None:
     limited = pool(limits={"nodes": 2})
     plan = decide(asked(reserved(MEDIUM, 5), pools=(limited,)))
     assert taken(plan) == ["cr-1", "cr-1"]
@@ -188,7 +188,7 @@ def test_unlike_rule_8_8_a_wish_for_reserved_capacity_is_dropped_for_whom_there_
     assert (taken(plan), len(plan.placements)) == (["cr-1"], 3)
 
 
-def test_unlike_rule_13_3_pods_that_only_a_reservation_serves_are_refused_once_it_is_full() -> None:
+def test_pods_that_only_a_reservation_serves_are_refused_once_it_is_full() -> None:
     selector = {names.CAPACITY_TYPE: "reserved"}
     wanting = tuple(pod(f"web-{n}", cpu="1200m", node_selector=selector) for n in range(3))
     for left, served in ((1, 1), (0, 0)):
@@ -232,7 +232,7 @@ def test_rule_13_4_min_values_keep_a_pool_off_a_reservation_unless_they_may_be_l
     assert (len(taken(plan)), plan.refusals) == (count, ())
 
 
-def test_rule_13_4_no_label_of_a_pool_makes_a_node_of_a_reservation() -> None:
+def test_no_label_of_a_pool_makes_a_node_of_a_reservation() -> None:
     pinned = pool(requirements=(Requirement(names.RESERVATION, "In", ("cr-1",)),))
     plan = decide(asked(reserved(MEDIUM, 1), pools=(pinned,)))
     assert (len(plan.launches), taken(plan)) == (1, ["cr-1"])

@@ -7,6 +7,8 @@ from typing import Final
 from tests.mutation import Mutant, Mutants
 
 BUYING: Final = "agent/core/buying.py"
+PURCHASES: Final = "agent/core/purchases.py"
+RESERVATIONS: Final = "agent/core/reservations.py"
 USAGE: Final = "agent/core/usage.py"
 
 LIMITS: Final[Mutants] = {
@@ -19,7 +21,7 @@ LIMITS: Final[Mutants] = {
         ),
         # A node counts as what pods can have of it.
         Mutant(
-            BUYING,
+            PURCHASES,
             "kind.capacity.amount(name)",
             "kind.allocatable.amount(name)",
             (Mutant(BUYING, "own.shelf.capacity[name].above(rest)", "own.shelf.allocatable[name].above(rest)"),),
@@ -54,7 +56,7 @@ LIMITS: Final[Mutants] = {
     ),
     "12.3": (
         # A launch counts as the least that it may become.
-        Mutant(BUYING, "largest = {name: max(_amount", "largest = {name: min(_amount"),
+        Mutant(PURCHASES, "largest = {name: max(amount_of", "largest = {name: min(amount_of"),
         # So does a claim that is not launched yet.
         Mutant(
             USAGE,
@@ -64,11 +66,11 @@ LIMITS: Final[Mutants] = {
     ),
     "12.4": (
         # Nodes of the same plan do not count, as in Karpenter.
-        Mutant(BUYING, "return 1 if name == NODES else", "return 0 if name == NODES else"),
+        Mutant(PURCHASES, "return 1 if name == NODES else", "return 0 if name == NODES else"),
     ),
     "12.5": (
         # A limit must not be met exactly.
-        Mutant(BUYING, "_amount(kind, name) > limit:", "_amount(kind, name) >= limit:"),
+        Mutant(BUYING, "amount_of(kind, name) > limit:", "amount_of(kind, name) >= limit:"),
         # A type that lacks what is limited is left out.
         Mutant(
             BUYING,
@@ -78,9 +80,51 @@ LIMITS: Final[Mutants] = {
         ),
         # Only what every node has may be limited.
         Mutant(
-            BUYING,
+            PURCHASES,
             "return 1 if name == NODES else kind.capacity.amount(name)",
             'return 1 if name == NODES else kind.capacity.amount(name) * (name in {"cpu", "memory"})',
         ),
+    ),
+}
+
+RESERVED: Final[Mutants] = {
+    "8.8": (
+        # A full reservation ends the rounds, so that nobody's wish is dropped.
+        Mutant("agent/core/packing.py", "return packing.progress > before", "return False"),
+    ),
+    "13.1": (
+        # Launches of the same plan do not count.
+        Mutant(RESERVATIONS, "self.left[name] -= places", "self.left[name] -= 0"),
+        # The largest count holds.
+        Mutant(RESERVATIONS, "min(places, left.get(name, places))", "max(places, left.get(name, places))"),
+        # A full one is bought from.
+        Mutant(
+            RESERVATIONS,
+            "wide or self.left.get(name, 1) < 1",
+            "wide",
+            (
+                Mutant(
+                    RESERVATIONS,
+                    "full = union(mask for name, mask in space.reserved.items() if self.left.get(name, 1) < 1)",
+                    "full = 0",
+                ),
+            ),
+        ),
+        # Of what a class finds all is launched into.
+        Mutant("agent/core/catalog.py", "if own.usable and own.instance_type", "if own.instance_type"),
+        # Claims on their way do not count.
+        Mutant(RESERVATIONS, "                left[name] -= 1\n", "                left[name] -= 0\n"),
+    ),
+    "13.2": (
+        # What is bought otherwise may fall back to a reservation.
+        Mutant(RESERVATIONS, "mask & ~union(space.reserved.values())", "mask"),
+    ),
+    "13.3": (
+        # Pods that were meant for a full reservation get nothing.
+        Mutant("agent/core/packing.py", "return packing.progress > before", "return False"),
+    ),
+    "13.4": (
+        # The launch does not name its reservation.
+        Mutant("agent/core/composing.py", "chosen[names.RESERVATION] = frozenset({reservation})", "pass"),
     ),
 }

@@ -7,7 +7,7 @@ from typing import Final
 from tests.mutation import Mutants
 from tests.mutation.algebra import ALGEBRA
 from tests.mutation.claims import CLAIMS
-from tests.mutation.limits import LIMITS
+from tests.mutation.limits import LIMITS, RESERVED
 from tests.mutation.loop import LOOP
 from tests.mutation.nodepools import NODEPOOLS
 from tests.mutation.overlays import OVERLAYS
@@ -27,6 +27,7 @@ MUTANTS: Final[Mutants] = {
     **TOPOLOGY,
     **VOLUMES,
     **LIMITS,
+    **RESERVED,
     **STATIC,
     **OVERLAYS,
     **CLAIMS,

@@ -37,7 +37,7 @@ STATIC: Final[Mutants] = {
         # Nobody is told that they do.
         Mutant(
             ENGINE,
-            "return launches, buying.held.get(pool.name) if len(purchases) < lacking else None",
+            "return launches, buying.held.get(pool.name) or buying.reservations.refusal(pool, space, members)",
             "return launches, None",
         ),
         # It is filled though it is not ready.
