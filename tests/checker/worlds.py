@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -112,6 +114,12 @@ class World:
         listed = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self.all("Namespace")}
         return {n: {"kubernetes.io/metadata.name": n, **labels} for n, labels in listed.items()}
 
+    @cached_property
+    def domain_keys(self) -> set[str]:
+        """Keys by whose values pods are spread, or sought or kept apart."""
+        written = re.findall(r'"topologyKey": "([^"]+)"', json.dumps([p["spec"] for p in self.pods.values()]))
+        return {ZONE, CAPACITY_TYPE, TYPE, *written}
+
     def claim_of(self, node: Json) -> Json | None:
         provider = node["spec"].get("providerID")
         for claim in self.claims.values():
@@ -189,9 +197,18 @@ class World:
         return Host(("claim", name), labels[HOSTNAME], labels, tuple(taints), _less(room, coming), tuple(coming))
 
     def _of_request(self, claim: Json) -> Host:
-        """What is common to all that may become of a claim of which nothing is known but what is asked."""
+        """What is common to all that may become of a claim of which nothing is known but what is asked.
+
+        A label that all have, of whatever value, is there: nodes are selected by that as well. Where its value is a
+        domain of a rule, the domain is not known.
+        """
         variants = self.futures(claim)
-        common = {k: v for k, v in variants[0].labels.items() if all(h.labels.get(k) == v for h in variants)}
+        common = {
+            k: v
+            for k, v in variants[0].labels.items()
+            if all(h.labels.get(k) == v for h in variants)
+            or (k not in self.domain_keys and all(k in h.labels for h in variants))
+        }
         return replace(variants[0], labels=common)
 
     def futures(self, claim: Json) -> list[Host]:
