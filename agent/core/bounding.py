@@ -44,7 +44,7 @@ def lower_bound(ground: Ground) -> int:
     choices = [sides]
     if len(found) > 1:
         common = _worths(ground, found, found)
-        choices.append([(mask, common) for mask, _ in sides])
+        choices.append([(union(mask for mask, _ in sides), common)])
     paid = max(_paid(ground, found, side, ceiling) for side in choices)
     # Each pod needs a node, and the whole of it.
     paid = max(paid, *map(space.price, {mask for mask in ground.single if mask}))
@@ -85,9 +85,20 @@ def _sides(ground: Ground, found: Sequence[Group]) -> list[Side]:
         mask = 0
         for n in group.asked:
             mask |= ground.single[n]
-        sides.append((mask & ~seen, _worths(ground, [group], [group])))
+        sides.append((mask & ~seen, _own_worths(ground, group)))
         seen |= mask
     return sides
+
+
+def _own_worths(ground: Ground, group: Group) -> Vector:
+    """What a group's pods alone make of its columns."""
+    if group.slot is not None:
+        return _worths(ground, [group], [group])
+    return _exact(group.worth.prices[: len(ground.dims)])
+
+
+def _exact(prices: Sequence[float]) -> Vector:
+    return tuple(int(price * _SCALE) for price in prices)
 
 
 def _worths(ground: Ground, wanted: Iterable[Group], offered: Iterable[Group]) -> Vector:
@@ -98,16 +109,17 @@ def _worths(ground: Ground, wanted: Iterable[Group], offered: Iterable[Group]) -
             for d in range(len(total)):
                 total[d] += amounts[d] * demands[n].count
     nets = {c: net[: len(total)] for group in offered for c, net in group.nets.items()}
-    prices = worth(total, [(columns[c].price, net) for c, net in nets.items()]).prices
-    return tuple(int(price * _SCALE) for price in prices)
+    return _exact(worth(total, [(columns[c].price, net) for c, net in nets.items()]).prices)
 
 
 def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side], ceiling: int | None) -> int:
     """What all pods pay, each where it is cheapest."""
     rated = [(worths, _rated(ground, mask, worths, ceiling)) for mask, worths in sides]
+    masks = {group.mask for group in found}
+    usable = {m: [(worths, [r for r in listed if m >> r[2] & 1]) for worths, listed in rated] for m in masks}
     paid = 0
     for group in found:
-        own = [(worths, [r for r in listed if group.mask >> r[2] & 1]) for worths, listed in rated]
+        own = usable[group.mask]
         for n in group.asked:
             demand = ground.problem.demands[n]
             amounts = [demand.amounts[d] for d in ground.dims]
@@ -125,12 +137,11 @@ def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side], ceiling
 def _rated(ground: Ground, mask: int, worths: Vector, ceiling: int | None) -> list[tuple[float, int, int, int]]:
     """Columns up to a price: price for worth, price, number, worth; the cheapest for its worth first."""
     space = ground.problem.space
+    usable = mask if ceiling is None else mask & space.up_to(ceiling)
     found = []
     for group_mask in sorted({demand.mask for demand in ground.problem.demands}):
-        for column in space.efficient(mask & group_mask, ground.dims):
+        for column in space.efficient(usable & group_mask, ground.dims):
             net, price = space.net(column), space.columns[column].price
-            if ceiling is not None and price > ceiling:
-                break
             whole = sum(map(mul, (net[d] for d in ground.dims), worths))
             found.append((price / whole if whole else 0.0, price, column, whole))
     return sorted(set(found))

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from agent.core.aiming import MAX_TYPES
 from agent.core.bins import Bin
 from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
-from agent.core.purchases import MAX_TYPES, Fallbacks, Purchase, amount_of
+from agent.core.purchases import Fallbacks, Purchase, amount_of
 from agent.core.quantity import format_amount
 from agent.core.reservations import Reservations, fallbacks, in_turn
 from agent.core.space import Space, bits, lowest

@@ -12,7 +12,7 @@ from agent.model.actions import Launch
 from agent.model.kubernetes import Meta, NodeClaim, Pod
 from agent.model.names import ClaimName, PodKey
 from agent.model.plan import Placement
-from agent.model.resources import ZERO, Resources
+from agent.model.resources import Resources
 
 
 def offered(asked: PackingInput, launches: Sequence[Launch]) -> PackingInput:
@@ -79,7 +79,7 @@ def _holding(launch: Launch, held: Sequence[Pod], pods: dict[PodKey, Pod]) -> La
     if keys == launch.pods:
         return launch
     draft = launch.draft
-    fewer = sum((without_volumes(pods[key].requests) for key in launch.pods), start=ZERO)
+    fewer = Resources.total(without_volumes(pods[key].requests) for key in launch.pods)
     requests = sum((without_volumes(pod.requests) for pod in held), start=draft.requests - fewer)
     promise = {PROMISED: msgspec.json.encode(keys).decode()}
     kept = msgspec.structs.replace(draft, requests=requests, annotations=draft.annotations | promise)

@@ -16,12 +16,15 @@ from agent.core.volumes import without_volumes
 from agent.model import names
 from agent.model.actions import ClaimDraft, Launch
 from agent.model.constraints import Requirement
+from agent.model.ec2 import NodeClass
 from agent.model.kubernetes import NodePool
 from agent.model.labels import DECIDED
 from agent.model.names import ClaimName, InstanceTypeName, PodKey, PoolName
 from agent.model.reasons import Reason
-from agent.model.resources import Resources
+from agent.model.resources import ZERO, Resources
 
+MOST_KEPT: Final = 256
+"""So many patterns are kept."""
 MIN_VALUES_RELAXED: Final = "karpenter.sh/nodeclaim-min-values-relaxed"
 INSTANCE_KEYS: Final = SIMULATED | {names.INSTANCE_TYPE, names.ZONE, names.CAPACITY_TYPE}
 """Labels of which the launch decides, or that no claim asks for."""
@@ -31,11 +34,32 @@ INSTANCE_KEYS: Final = SIMULATED | {names.INSTANCE_TYPE, names.ZONE, names.CAPAC
 class _Pattern:
     """What is the same in all launches that may become the same columns and are required to be the same."""
 
-    space: Space
     first: Column
     listed: tuple[InstanceTypeName, ...]
     draft: ClaimDraft
-    """Without a name, and with the requests of DaemonSets only."""
+    """Without a name, and without requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """Patterns for some pools, by columns and what is required."""
+
+    templates: tuple[Template, ...]
+    classes: tuple[NodeClass, ...]
+    policy: str
+    """minValuesPolicy."""
+    zoned: tuple[bool, ...]
+    """Per template: DaemonSets of zones or capacity types differ."""
+    known: dict[tuple[int, Requirements], _Pattern] = field(default_factory=dict)
+
+    def of(self, space: Space, mask: int, required: Requirements) -> _Pattern:
+        """The pattern of these columns of a space of the pools."""
+        key = (mask, required)
+        if key not in self.known:
+            if len(self.known) == MOST_KEPT:
+                self.known.clear()
+            self.known[key] = _pattern(self, space, mask, required)
+        return self.known[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +67,6 @@ class Composer:
     """Writes launches; alike ones share what is alike."""
 
     asked: PackingInput
-    _patterns: dict[tuple[int, int, Requirements], _Pattern] = field(default_factory=dict)
 
     def launch(
         self,
@@ -62,15 +85,14 @@ class Composer:
 
         """
         number, pods = named
-        key = (id(space), mask, content[1])
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            pattern = self._patterns[key] = _pattern(self.asked, space, mask, content[1])
+        zoned = tuple(not own.whole for own in space.together)
+        given = (space.templates, self.asked.classes, self.asked.limits.min_values_policy, zoned)
+        pattern = self.asked.shelves.kept(_Patterns, *given).of(space, mask, content[1])
         first, draft = pattern.first, pattern.draft
         draft = msgspec.structs.replace(
             draft,
             name=_claim_name(self.asked.seed, draft.pool, number),
-            requests=without_volumes(draft.requests + content[0]),
+            requests=without_volumes(space.load(mask) + content[0]),
             annotations=draft.annotations | {PROMISED: msgspec.json.encode(pods).decode()},
         )
         return Launch(
@@ -88,29 +110,26 @@ class Composer:
         )
 
 
-def _pattern(asked: PackingInput, space: Space, mask: int, required: Requirements) -> _Pattern:
-    columns = [space.columns[i] for i in bits(mask)]
-    first, number = columns[0], space.owner(lowest(mask))
-    own = space.templates[number]
-    pool = own.pool
-    listed = tuple(dict.fromkeys(column.type.name for column in columns))
-    requirements, relaxed = _requirements(own.base & required, listed, columns, zoned=not space.together[number].whole)
+def _pattern(patterns: _Patterns, space: Space, mask: int, required: Requirements) -> _Pattern:
+    first, number = space.columns[lowest(mask)], space.owner(lowest(mask))
+    own, (kinds, _) = space.templates[number], space.listed(mask)
+    pool, listed = own.pool, tuple(kind.name for kind in kinds)
+    requirements, relaxed = _requirements(own.base & required, space, mask, zoned=patterns.zoned[number])
     draft = ClaimDraft(
         name=ClaimName(pool.name),
         pool=pool.name,
         pool_uid=pool.meta.uid,
         node_class=pool.node_class,
         requirements=_by_price(requirements.written(), listed),
-        requests=space.load(mask),
+        requests=ZERO,
         labels=_labels(own, requirements),
-        annotations=_annotations(asked, pool, relaxed)
-        | {mark: "true" for column in columns for mark in column.type.overlaid},
+        annotations=_annotations(patterns, pool, relaxed) | {mark: "true" for kind in kinds for mark in kind.overlaid},
         taints=pool.taints,
         startup_taints=pool.startup_taints,
         expire_after_seconds=pool.expire_after_seconds,
         termination_grace_seconds=pool.termination_grace_seconds,
     )
-    return _Pattern(space, first, listed, draft)
+    return _Pattern(first, listed, draft)
 
 
 def _claim_name(seed: str, pool: PoolName, number: int) -> ClaimName:
@@ -121,9 +140,7 @@ def _claim_name(seed: str, pool: PoolName, number: int) -> ClaimName:
     return ClaimName(f"{pool[:57]}-{suffix}")
 
 
-def _requirements(
-    asked: Requirements, listed: Sequence[InstanceTypeName], columns: Sequence[Column], *, zoned: bool
-) -> tuple[Requirements, bool]:
+def _requirements(asked: Requirements, space: Space, mask: int, *, zoned: bool) -> tuple[Requirements, bool]:
     """Types, capacity types, zones, and the rest as asked; and whether minValues were lowered.
 
     Zones are left out when all are open, unless the DaemonSets of zones or capacity types differ (``zoned``).
@@ -133,19 +150,21 @@ def _requirements(
     """
     by_key = dict(asked.without(SIMULATED).by_key)
     chosen: dict[str, frozenset[str]] = {
-        names.INSTANCE_TYPE: frozenset(listed),
-        names.CAPACITY_TYPE: frozenset(column.offering.capacity_type for column in columns),
+        names.INSTANCE_TYPE: frozenset(kind.name for kind in space.listed(mask)[0]),
+        names.CAPACITY_TYPE: space.values(mask, names.CAPACITY_TYPE),
     }
     if zoned or names.ZONE in by_key:
-        chosen[names.ZONE] = frozenset(column.offering.zone for column in columns)
-    if (reservation := columns[0].offering.reservation) is not None:
+        chosen[names.ZONE] = space.values(mask, names.ZONE)
+    if (reservation := space.columns[lowest(mask)].offering.reservation) is not None:
         chosen[names.RESERVATION] = frozenset({reservation})
     for key, members in chosen.items():
         by_key[key] = ValueSet(members, min_values=by_key[key].min_values if key in by_key else None)
     relaxed = False
-    for key, values in list(by_key.items()):
-        there = len(distinct(key, columns)) if values.min_values is not None else 0
-        if values.min_values is not None and there < values.min_values:
+    floors = [(key, values) for key, values in by_key.items() if values.min_values is not None]
+    columns = [space.columns[i] for i in bits(mask)] if floors else []
+    for key, values in floors:
+        there = len(distinct(key, columns))
+        if there < (values.min_values or 0):
             by_key[key] = msgspec.structs.replace(values, min_values=max(there, 1))
             relaxed = True
     return Requirements(by_key), relaxed
@@ -199,13 +218,13 @@ def _labels(own: Template, requirements: Requirements) -> dict[str, str]:
     return found | own.labels
 
 
-def _annotations(asked: PackingInput, pool: NodePool, relaxed: bool) -> dict[str, str]:
+def _annotations(patterns: _Patterns, pool: NodePool, relaxed: bool) -> dict[str, str]:
     annotations = dict(pool.annotations)
-    if asked.limits.min_values_policy == "BestEffort":
+    if patterns.policy == "BestEffort":
         annotations[MIN_VALUES_RELAXED] = "true" if relaxed else "false"
     if pool.hash:
         annotations |= {names.NODEPOOL_HASH: pool.hash, names.NODEPOOL_HASH_VERSION: pool.hash_version}
-    node_class = next((c for c in asked.classes if c.name == pool.node_class), None)
+    node_class = next((c for c in patterns.classes if c.name == pool.node_class), None)
     if node_class is not None and node_class.hash:
         annotations |= {
             names.NODECLASS_HASH: node_class.hash,

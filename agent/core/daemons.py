@@ -40,7 +40,7 @@ class Together:
     """Those of the pool, lately refused ones too: a request that is repeated may name them again."""
     sets: tuple[int, ...]
     """By zones and capacity types between which no DaemonSet makes a difference; a single one where none does."""
-    _held: dict[int, int] = field(default_factory=dict)
+    held: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, own: ColumnLabels, allowed: int, daemons: Sequence[Pod]) -> "Together":
@@ -78,17 +78,17 @@ class Together:
 
     def _everywhere(self, mask: int) -> int:
         """Columns of types that hold the pods wherever they are offered, in the zones and as the mask has it."""
-        if mask not in self._held:
+        if mask not in self.held:
             reach = self.allowed
             for table in (self.shelf.by_zone, self.shelf.by_capacity_type):
                 reach &= union(own for own in table.values() if own & mask)
-            self._held[mask] = union(
+            self.held[mask] = union(
                 own & mask
                 for own in self.shelf.by_type.values()
                 # Of a type in one set all columns hold the pods, or none.
                 if own & mask and all(own & mask & part for part in self.sets if own & reach & part)
             )
-        return self._held[mask]
+        return self.held[mask]
 
 
 def _running(own: ColumnLabels, daemons: Sequence[Pod]) -> Iterator[tuple[int, tuple[Requirements, ...]]]:

@@ -13,7 +13,7 @@ import msgspec
 
 from agent.core import lifecycle, orphans, overlays, pools, termination
 from agent.core.admission import is_ours
-from agent.core.catalog import Aim, Candidates
+from agent.core.aiming import Aim, Candidates
 from agent.core.coming import merged, offered
 from agent.core.disruption import Found, empty_nodes
 from agent.core.inputs import PackingInput, PackingResult
@@ -23,7 +23,7 @@ from agent.core.pods import displaced, is_pending
 from agent.core.priority import pack_by_priority
 from agent.core.requirements import Requirements
 from agent.core.runaway import kept_off
-from agent.core.shelf import Shelves
+from agent.core.shelves import Shelves
 from agent.core.static import as_written, missing
 from agent.core.surplus import surplus
 from agent.core.world import World, target
@@ -39,9 +39,12 @@ from agent.model.reasons import Blocked, Reason
 def decide(snapshot: Snapshot, shelves: Shelves | None = None) -> Plan:
     """Decide what to do now, and say why for everything that is done or refused.
 
-    ``shelves`` is what earlier decisions made of the instance types; it saves effort and changes nothing.
+    ``shelves`` is what earlier decisions made of instance types, pools and classes; it saves effort and changes
+    nothing.
     """
+    shelves = shelves or Shelves()
     with _undisturbed():
+        shelves.begin()
         return _decided(World.of(snapshot), shelves)
 
 
@@ -60,12 +63,12 @@ def _undisturbed() -> Iterator[None]:
             gc.enable()
 
 
-def _decided(world: World, shelves: Shelves | None) -> Plan:
+def _decided(world: World, shelves: Shelves) -> Plan:
     snapshot = world.snapshot
     steps = {c.name: _step(world, c.name) for c in snapshot.claims if c.name not in snapshot.busy}
     swept = orphans.sweep(world)
     packed, told = _pack(world, shelves)
-    launches = _aimed(world, packed.launches)
+    launches = _aimed(world, packed.launches, shelves)
     gone = _disruption(world, packed)
     events, digests = pod_events(world)
     memory = msgspec.structs.replace(remembered(world, steps, swept), pods=digests)
@@ -141,7 +144,7 @@ def _reviews(world: World) -> tuple[ReviewCertificate, ...]:
     )
 
 
-def _pack(world: World, shelves: Shelves | None) -> tuple[PackingResult, tuple[Notice, ...]]:
+def _pack(world: World, shelves: Shelves) -> tuple[PackingResult, tuple[Notice, ...]]:
     """Nodes that static pools lack first: pending pods are placed on them before more is bought."""
     snapshot = world.snapshot
     pods: list[Pod] = [p for p in snapshot.pods if is_pending(p)]
@@ -155,9 +158,9 @@ def _pack(world: World, shelves: Shelves | None) -> tuple[PackingResult, tuple[N
     return msgspec.structs.replace(packed, launches=launches), kept.notices
 
 
-def _aimed(world: World, launches: Iterable[Launch]) -> tuple[Launch, ...]:
+def _aimed(world: World, launches: Iterable[Launch], shelves: Shelves) -> tuple[Launch, ...]:
     """The launches with the offerings that their first requests will name."""
-    aims: dict[tuple[ClassName, tuple[Requirement, ...]], Aim] = {}
+    errors = tuple(e for e in world.snapshot.memory.capacity_errors if e.until > world.snapshot.now)
     known: dict[tuple[ClassName, tuple[Requirement, ...]], Candidates] = {}
     found = []
     for launch in launches:
@@ -165,12 +168,10 @@ def _aimed(world: World, launches: Iterable[Launch]) -> tuple[Launch, ...]:
         key = (wanted.node_class, wanted.requirements)
         node_class = world.node_class.get(wanted.node_class)
         if key not in known and node_class is not None:
-            rest = (wanted.node_class, tuple(r for r in wanted.requirements if r.key != names.INSTANCE_TYPE))
-            if rest not in aims:
-                errors = [e for e in world.snapshot.memory.capacity_errors if e.until > world.snapshot.now]
-                aims[rest] = Aim.of(Requirements.of(rest[1]), node_class, errors)
+            rest = Requirements.of(r for r in wanted.requirements if r.key != names.INSTANCE_TYPE)
+            types = world.snapshot.instance_types[wanted.node_class]
             # A claim names all types that it may become.
-            known[key] = aims[rest].candidates(world.types[wanted.node_class, name] for name in launch.instance_types)
+            known[key] = shelves.kept(Aim.of, rest, node_class, types, errors).candidates(launch.instance_types)
         candidates = known.get(key, Candidates()).overrides
         found.append(msgspec.structs.replace(launch, candidates=candidates) if candidates else launch)
     return tuple(found)

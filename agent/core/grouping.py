@@ -15,9 +15,12 @@ from typing import Final
 from agent.core.bins import Demand
 from agent.core.fields import Fields
 from agent.core.growing import Ground
-from agent.core.space import Space, Vector, bits
-from agent.core.weights import worth
+from agent.core.space import Vector, bits
+from agent.core.weights import Worth, worth
 
+_Offers = dict[int, tuple[int, Vector]]
+"""Per column: its price and what it has, without slots."""
+_NEVER: Final = float("inf")
 MUCH: Final = 1.05
 """Smaller pods are a group of their own when the columns that hold no larger ones make them so much cheaper."""
 
@@ -37,8 +40,12 @@ class Group:
     cheapest first."""
     rooms: tuple[tuple[int, int, int], ...]
     """Of the same columns: number, price, and what it has, in fields."""
+    total: Vector
+    """What all units of its demands take together."""
     unit: tuple[float, ...]
-    """One over the demand for each resource in all."""
+    """One over that, resource by resource."""
+    worth: Worth
+    """What the linear programme says of all its demands and columns."""
     value: dict[int, float]
     """What a unit of each demand costs at least, when all are bought at the prices of the linear programme."""
     slot: tuple[int, int] | None
@@ -68,22 +75,30 @@ def _made(ground: Ground, single: Sequence[int], *, whole: bool) -> list[Group]:
     for n, demand in enumerate(demands):
         if single[n]:
             members[demand.mask].append(n)
+    packed: dict[Vector, int] = {}
     found: list[Group] = []
     for mask in sorted(members, key=lambda m: (m.bit_count(), m)):
         columns = space.efficient(mask, ground.dims)
         if not whole:
             columns = _of_use(ground, members[mask], columns)
-        for numbers, kept in _tiers(ground, single, members[mask], columns):
+        offers = {c: (space.columns[c].price, (*(space.net(c)[d] for d in ground.dims), 0)) for c in columns}
+        for numbers, kept in _tiers(ground, single, members[mask], offers):
             slot = _slot([demands[n] for n in numbers])
             asked = {n: amounts_of(demands[n], ground.dims, slot) for n in numbers}
-            nets = {c: (*(space.net(c)[d] for d in ground.dims), slot[1] if slot else 0) for c in kept}
-            rooms = tuple((c, space.columns[c].price, fields.room(net)) for c, net in nets.items())
+            nets = {c: (*offers[c][1][:-1], slot[1]) if slot else offers[c][1] for c in kept}
+            rooms = tuple((c, offers[c][0], _room(fields, net, packed)) for c, net in nets.items())
             total = _total(asked, demands)
             unit = tuple(1.0 / amount if amount else 0.0 for amount in total)
-            prices = worth(total, [(price, nets[c]) for c, price, _ in rooms]).prices
-            value = {n: sum(map(mul, amounts, prices)) for n, amounts in asked.items()}
-            found.append(Group(len(found), mask, asked, nets, rooms, unit, value, slot))
+            bought = worth(total, [(price, nets[c]) for c, price, _ in rooms])
+            value = {n: sum(map(mul, amounts, bought.prices)) for n, amounts in asked.items()}
+            found.append(Group(len(found), mask, asked, nets, rooms, total, unit, bought, value, slot))
     return found
+
+
+def _room(fields: Fields, net: Vector, known: dict[Vector, int]) -> int:
+    if net not in known:
+        known[net] = fields.room(net)
+    return known[net]
 
 
 def _of_use(ground: Ground, members: Iterable[int], columns: tuple[int, ...]) -> tuple[int, ...]:
@@ -99,40 +114,49 @@ def _of_use(ground: Ground, members: Iterable[int], columns: tuple[int, ...]) ->
 
 
 def _tiers(
-    ground: Ground, single: Sequence[int], members: Iterable[int], columns: Sequence[int]
+    ground: Ground, single: Sequence[int], members: Iterable[int], offers: _Offers
 ) -> list[tuple[list[int], tuple[int, ...]]]:
     """Members, the largest first, with the columns that hold them; smaller ones apart where that is much cheaper."""
-    efficient = sum(1 << c for c in columns)
+    efficient = sum(1 << c for c in offers)
     tiers: defaultdict[int, list[int]] = defaultdict(list)
     for n in members:
         tiers[single[n] & efficient].append(n)
     found: list[tuple[list[int], int]] = []
     for mask in sorted(tiers, key=lambda m: (m.bit_count(), m)):
-        if found and not _is_cheaper(ground, tiers[mask], found[-1][1], mask | found[-1][1]):
-            found[-1] = (found[-1][0] + tiers[mask], found[-1][1] | mask)
+        few = found[-1][1] if found else 0
+        if found and not _is_cheaper(ground, tiers[mask], offers, (few, mask & ~few)):
+            found[-1] = (found[-1][0] + tiers[mask], few | mask)
         else:
             found.append((tiers[mask], mask))
-    return [(numbers, tuple(c for c in columns if mask >> c & 1)) for numbers, mask in found]
+    return [(numbers, tuple(c for c in offers if mask >> c & 1)) for numbers, mask in found]
 
 
-def _is_cheaper(ground: Ground, numbers: Sequence[int], few: int, many: int) -> bool:
-    """Whether many columns serve these demands for much less than few of them do."""
-    demands, space = ground.problem.demands, ground.problem.space
-    old, new = _offers(space, ground.dims, few), _offers(space, ground.dims, many & ~few)
-    if not any(_thriftiest(new, d) * MUCH < _thriftiest(old, d) for d in range(len(ground.dims))):
+def _is_cheaper(ground: Ground, numbers: Iterable[int], offers: _Offers, sets: tuple[int, int]) -> bool:
+    """Whether two sets of columns together serve these demands for much less than the first does."""
+    demands = ground.problem.demands
+    old, new = ([offers[c] for c in bits(mask)] for mask in sets)
+    units = [_thriftiest(old, d) for d in range(len(ground.dims))]
+    if not any(_thriftiest(new, d) * MUCH < unit for d, unit in enumerate(units)):
         return False
     total = _total({n: amounts_of(demands[n], ground.dims, None) for n in numbers}, demands)
+    # One resource alone costs no more than all, and one column alone no less than the best of them: often that decides.
+    least = max((amount * unit for amount, unit in zip(total, units, strict=False) if unit < _NEVER), default=0.0)
+    if least > MUCH * min(_alone(total, offer) for offer in new):
+        return True
     with_old, with_all = (sum(map(mul, total, worth(total, offers).prices)) for offers in (old, old + new))
     return bool(with_old > MUCH * with_all)
 
 
 def _thriftiest(offers: Iterable[tuple[int, Vector]], dimension: int) -> float:
     """The least price of a unit of one resource, were the others free."""
-    return min((price / net[dimension] for price, net in offers if net[dimension]), default=float("inf"))
+    return min((price / net[dimension] for price, net in offers if net[dimension]), default=_NEVER)
 
 
-def _offers(space: Space, dims: Sequence[int], mask: int) -> list[tuple[int, Vector]]:
-    return [(space.columns[c].price, (*(space.net(c)[d] for d in dims), 0)) for c in bits(mask)]
+def _alone(total: Vector, offer: tuple[int, Vector]) -> float:
+    """What all of it costs on fractions of one column."""
+    price, net = offer
+    shares = (amount / room if room else _NEVER for amount, room in zip(total, net, strict=True) if amount)
+    return price * max(shares, default=0.0)
 
 
 def _total(asked: dict[int, Vector], demands: Sequence[Demand]) -> Vector:

@@ -10,7 +10,8 @@ from agent.core.attaching import Attaching
 from agent.core.observed import corrected, seen_memory
 from agent.core.orphans import homeless
 from agent.core.pools import protection
-from agent.core.shelf import Shelf, Shelves
+from agent.core.shelf import Shelf
+from agent.core.shelves import Shelves
 from agent.core.volumes import Storage
 from agent.core.world import World
 from agent.model import names
@@ -18,7 +19,7 @@ from agent.model.actions import Launch
 from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityError, InstanceType, Machine, NodeClass
 from agent.model.kubernetes import DaemonSet, Meta, Node, NodeClaim, NodePool, Pod
-from agent.model.names import ClassName, InstanceTypeName, PodKey, PoolName
+from agent.model.names import ClassName, PodKey, PoolName
 from agent.model.plan import Limits, Placement
 from agent.model.reasons import Reason, Refusal
 
@@ -88,11 +89,12 @@ class PackingInput(msgspec.Struct, frozen=True):
         wanted, obstacles = storage.situated(pods)
         attaching = Attaching.of(snapshot, storage, wanted)
         types = corrected(snapshot.instance_types, seen_memory(world), shelves)
-        displaced = {pod.key for pod in wanted}
+        displaced = {pod.key for pod in wanted if pod.node_name is not None}
+        bound = (p for p in snapshot.pods if p.node_name is not None)
         return cls(
             now=snapshot.now,
             pods=wanted,
-            bound=tuple(p for p in snapshot.pods if p.node_name is not None and p.key not in displaced),
+            bound=tuple(p for p in bound if not displaced or p.key not in displaced),
             strays=tuple(_as_claim(machine) for machine in homeless(world)),
             pairs=tuple(_limited(pair, attaching, world) for pair in pairs(world)),
             pools=snapshot.pools,
@@ -158,10 +160,7 @@ def _limited(pair: Pair, attaching: Attaching, world: World) -> Pair:
         if claim is None:
             return pair
         return Pair(None, attaching.claim(claim, world.snapshot.instance_types.get(claim.node_class, ())))
-    kind = None
-    if claim is not None:
-        kind = world.types.get((claim.node_class, InstanceTypeName(claim.meta.labels.get(names.INSTANCE_TYPE, ""))))
-    return Pair(attaching.node(node, kind), claim)
+    return Pair(attaching.node(node, world.kind_of(claim) if claim is not None else None), claim)
 
 
 def pairs(world: World) -> tuple[Pair, ...]:

@@ -12,7 +12,7 @@ from agent.core.space import Space
 from agent.core.topology.cells import Deal
 from agent.model.actions import Launch
 from agent.model.names import PodKey
-from agent.model.resources import ZERO
+from agent.model.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def launches(
         for deal, keys in content:
             if keys:
                 required = _joined(joined, required, deal.offer.asked)
-        amounts = sum((shapes[deal.shape].requests * len(keys) for deal, keys in content), start=ZERO)
+        amounts = Resources.total(shapes[deal.shape].requests * len(keys) for deal, keys in content)
         made.append(composer.launch(own.space, own.purchase.mask, (amounts, required), (len(made), pods)))
     return tuple(made)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from agent.core.catalog import overrides
+from agent.core.aiming import overrides
 from agent.core.world import World, target
 from agent.model import names
 from agent.model.actions import Action, ContinueLaunch, DeleteClaim, InitializeNode, RecordLaunch, RegisterNode
@@ -141,7 +141,7 @@ def _attempt(world: World, claim: NodeClaim, node_class: NodeClass | None, attem
 
 
 def _record(world: World, claim: NodeClaim, machine: Machine) -> RecordLaunch:
-    kind = world.types.get((claim.node_class, machine.instance_type))
+    kind = world.kind(claim.node_class, machine.instance_type)
     labels = {
         r.key: r.values[0] for r in (kind.requirements if kind else ()) if r.operator == "In" and len(r.values) == 1
     }

@@ -7,9 +7,8 @@ the estimate.
 
 import msgspec
 
-from agent.core.shelf import Shelves
+from agent.core.shelves import Shelves
 from agent.core.world import World
-from agent.model import names
 from agent.model.ec2 import InstanceType
 from agent.model.names import ClassName, InstanceTypeName
 
@@ -19,7 +18,7 @@ def seen_memory(world: World) -> dict[str, int]:
     seen = dict(world.snapshot.memory.seen_memory_bytes)
     for claim in world.snapshot.claims:
         node = world.node_of(claim)
-        kind = world.types.get((claim.node_class, InstanceTypeName(claim.meta.labels.get(names.INSTANCE_TYPE, ""))))
+        kind = world.kind_of(claim)
         if node is None or kind is None or node.capacity.memory_bytes <= 0:
             continue
         key = _key(claim.node_class, kind.name)

@@ -122,7 +122,7 @@ def _adoption(world: World, machine: Machine) -> AdoptMachine | None:
     if _sweep_approved(world) and node is None:
         return None
     pool = world.pool.get(machine.pool or PoolName(""))
-    kind = world.types.get((ClassName(machine.tags.get(names.TAG_CLASS, "")), machine.instance_type))
+    kind = world.kind(ClassName(machine.tags.get(names.TAG_CLASS, "")), machine.instance_type)
     draft = ClaimDraft(
         name=_free_name(world, machine),
         pool=machine.pool or PoolName(""),

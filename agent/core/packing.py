@@ -22,7 +22,7 @@ from agent.core.shapes import Rules, Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
-from agent.core.templates import by_weight, daemon_pods, template, unusable
+from agent.core.templates import by_weight, template, unusable
 from agent.core.topology.cells import Deal
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.offers import Offers
@@ -32,7 +32,7 @@ from agent.core.verifying import verify
 from agent.model.names import PodKey
 from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
-from agent.model.resources import ZERO, Resources
+from agent.model.resources import Resources
 
 ROUNDS = 8
 """How often pods for which nothing could be bought are dealt anew: on smaller types, from other pools, or with fewer
@@ -224,17 +224,17 @@ def _buyable(scene: Scene, shops: Sequence[Shop]) -> Resources | None:
                 found.add(number)
     if len(found) == len(scene.shapes):
         return scene.total
-    return sum((scene.shapes[n].requests * scene.shapes[n].count for n in sorted(found)), start=ZERO) if found else None
+    return Resources.total(scene.shapes[n].requests * scene.shapes[n].count for n in found) if found else None
 
 
 def _shops(asked: PackingInput, scene: Scene) -> tuple[Shop, ...]:
-    daemons, sizes = daemon_pods(asked), tuple(shape.requests for shape in scene.shapes)
+    sizes = tuple(shape.requests for shape in scene.shapes)
     found = []
     for group in by_weight(asked.pools):
         usable = [p for p in group if unusable(p, asked) is None]
-        templates = tuple(template(p, asked.shelf(p.node_class)) for p in usable)
+        templates = tuple(asked.shelves.kept(template, p, asked.shelf(p.node_class)) for p in usable)
         if templates:
-            found.append(Shop(asked, templates, daemons, sizes))
+            found.append(Shop(asked, templates, scene.daemon_pods, sizes))
     return tuple(found)
 
 

@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.core.bins import Bin
-from agent.core.space import Space, bits
+from agent.core.space import Space
 from agent.core.usage import NODES
 from agent.model.ec2 import InstanceType
-
-MAX_TYPES = 60
 
 
 @dataclass(slots=True)
@@ -46,16 +44,10 @@ class Fallbacks:
     @classmethod
     def of(cls, space: Space, template: int, mask: int) -> "Fallbacks":
         """The cheapest types of a set of columns of one pool; of what they are, that which the pool limits."""
-        kinds: dict[str, InstanceType] = {}
-        for i in bits(mask):
-            kind = space.columns[i].type
-            kinds[kind.name] = kind
-            if len(kinds) == MAX_TYPES:
-                break
-        chosen = mask & space.of_types(template, kinds)
+        kinds, chosen = space.listed(mask)
         dearest = space.columns[chosen.bit_length() - 1].price
         limits = space.templates[template].pool.limits
-        largest = {name: max(amount_of(kind, name) for kind in kinds.values()) for name in limits}
+        largest = {name: max(amount_of(kind, name) for kind in kinds) for name in limits}
         return cls(chosen, largest, dearest)
 
 

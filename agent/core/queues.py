@@ -6,7 +6,7 @@ amount in a block holds nothing of it, and what does not hold the least of all t
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 from typing import Final
@@ -14,7 +14,8 @@ from typing import Final
 from agent.core.fields import Fields
 from agent.core.space import Vector
 
-_BLOCK: Final = 16
+BLOCK: Final = 16
+"""Entries that are looked through at once."""
 
 Asked = tuple[int, int, Vector]
 """A demand's number, its kind, and what a unit of it takes."""
@@ -81,9 +82,12 @@ class Queue:
     @classmethod
     def of(cls, fields: Fields, dimension: int, ordered: Sequence[Entry]) -> "Queue":
         """A queue of entries that are in order."""
+        if not ordered:
+            return cls(fields, dimension, (), (), [], [], (), (), {})
         vectors = [entry.amounts for entry in ordered]
-        blocks = [_least(vectors[i : i + _BLOCK]) for i in range(0, len(vectors), _BLOCK)]
-        rests = list(accumulate(reversed(blocks), lambda one, other: tuple(map(min, one, other))))
+        blocks = [_least(vectors[i : i + BLOCK]) for i in range(0, len(vectors), BLOCK)]
+        packed = tuple(map(fields.packed, blocks))
+        rests = accumulate(reversed(blocks), lambda one, other: tuple(map(min, one, other)))
         return cls(
             fields,
             dimension,
@@ -91,8 +95,8 @@ class Queue:
             tuple([-v[dimension] for v in vectors]),
             [entry.packed for entry in ordered],
             [entry.kinds for entry in ordered],
-            tuple(map(fields.packed, blocks)),
-            tuple(map(fields.packed, reversed(rests))),
+            packed,
+            packed if len(packed) == 1 else tuple(map(fields.packed, rests))[::-1],
             {n: at for at, entry in enumerate(ordered) for n in entry.numbers},
         )
 
@@ -109,9 +113,20 @@ class Queue:
         if not self.entries:
             return self
         if all(kinds):
-            return replace(self, packed=self.packed.copy(), kinds=kinds.copy())
+            return Queue(
+                self.fields,
+                self.dimension,
+                self.entries,
+                self.leads,
+                self.packed.copy(),
+                kinds.copy(),
+                self.blocks,
+                self.rests,
+                self.place_of,
+            )
         kept = Queue.of(self.fields, self.dimension, [e for e, own in zip(self.entries, kinds, strict=True) if own])
-        return replace(kept, kinds=[own for own in kinds if own])
+        kept.kinds = [own for own in kinds if own]
+        return kept
 
     def exhaust(self, number: int, kind: int, left: Sequence[int]) -> None:
         """Nothing is left of a demand of a kind, and perhaps nothing of that kind, or of the whole entry."""
@@ -127,10 +142,10 @@ class Queue:
         own = room >> (self.dimension * width) & ((1 << (width - 1)) - 1)
         place = bisect_left(self.leads, -own, place)
         while place < end:
-            block = place // _BLOCK
+            block = place // BLOCK
             if (room - self.rests[block]) & guard != guard:
                 return end
-            stop = min((block + 1) * _BLOCK, end)
+            stop = min((block + 1) * BLOCK, end)
             if (room - self.blocks[block]) & guard == guard:
                 for i in range(place, stop):
                     if (room - packed[i]) & guard == guard:

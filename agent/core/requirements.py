@@ -167,7 +167,11 @@ class Requirements(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def from_labels(cls, labels: Mapping[str, str]) -> "Requirements":
         """Every label must have exactly this value: a nodeSelector, or the labels of a template."""
-        return cls.of(Requirement(key, "In", (value,)) for key, value in labels.items())
+        by_key: dict[str, ValueSet] = {}
+        for key, value in labels.items():
+            stable, found = normalized(key), exactly(value)
+            by_key[stable] = by_key[stable] & found if stable in by_key else found
+        return cls(by_key)
 
     def __and__(self, other: "Requirements") -> "Requirements":
         """What satisfies both."""
@@ -250,6 +254,12 @@ def value_set(entry: Requirement) -> ValueSet:
         return ValueSet(complement=True, at_least=least, min_values=wanted)
     most = bound - (entry.operator == "Lt")
     return ValueSet(complement=True, at_most=most, min_values=wanted) if most >= 0 else ValueSet(min_values=wanted)
+
+
+@lru_cache(maxsize=16384)
+def exactly(value: str) -> ValueSet:
+    """The set of one value."""
+    return ValueSet(frozenset((value,)))
 
 
 @lru_cache(maxsize=4096)

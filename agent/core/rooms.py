@@ -13,7 +13,7 @@ from agent.core.offerings import is_allowed
 from agent.core.requirements import Requirements, ValueSet, normalized_labels, type_labels
 from agent.core.shapes import Rules
 from agent.core.taints import DAEMON_TOLERATIONS, UNSCHEDULABLE, lasting, tolerates
-from agent.core.templates import UNNAMED, daemon_pods
+from agent.core.templates import UNNAMED
 from agent.core.topology.levels import Level
 from agent.model import names
 from agent.model.ec2 import InstanceType
@@ -79,16 +79,21 @@ def is_leaving(pair: Pair) -> bool:
     return claim.meta.deleted_at is not None or any(claim.is_true(kind) for kind in _DISRUPTING)
 
 
-def rooms(asked: PackingInput) -> tuple[Room, ...]:
+def rooms(asked: PackingInput, running: Iterable[Pod], daemon_pods: tuple[Pod, ...]) -> tuple[Room, ...]:
     """Every room, initialised nodes first, then those that are starting, each by name (Karpenter's rule 6.5).
 
     Those that are going are among them: their pods count until they are gone.
+
+    Args:
+        asked: Nodes and claims.
+        running: The pods that are on nodes.
+        daemon_pods: One pod of each DaemonSet.
+
     """
-    daemons = tuple((pod, alternatives(pod)) for pod in daemon_pods(asked))
+    daemons = asked.shelves.kept(_daemons, daemon_pods)
     bound: defaultdict[str, list[Pod]] = defaultdict(list)
-    for pod in asked.bound:
-        if pod.node_name is not None and not pod.is_finished:
-            bound[pod.node_name].append(pod)
+    for pod in running:
+        bound[pod.node_name or ""].append(pod)
     found = []
     for pair in asked.pairs:
         name = _name(pair)
@@ -96,7 +101,8 @@ def rooms(asked: PackingInput) -> tuple[Room, ...]:
         if names_ & asked.without:
             continue
         if pair.node is not None:
-            room = _of_node(pair.node, pair.claim, bound[pair.node.name], daemons)
+            given = (pair.node, pair.claim, bound[pair.node.name], daemons)
+            room = asked.shelves.of_node(pair.node.name, _of_node, *given)
         elif pair.claim is not None:
             types = asked.instance_types.get(pair.claim.node_class, ())
             room = _of_claim(pair.claim, types, daemons)
@@ -106,13 +112,17 @@ def rooms(asked: PackingInput) -> tuple[Room, ...]:
     return tuple(sorted(found, key=lambda r: (not r.initialized, not r.is_node, r.name)))
 
 
+def _daemons(daemon_pods: tuple[Pod, ...]) -> tuple[_Daemon, ...]:
+    return tuple((pod, alternatives(pod)) for pod in daemon_pods)
+
+
 def _name(pair: Pair) -> str:
     if pair.node is not None:
         return pair.node.name
     return pair.claim.name if pair.claim is not None else ""
 
 
-def _of_node(node: Node, claim: NodeClaim | None, pods: Iterable[Pod], daemons: Sequence[_Daemon]) -> Room:
+def _of_node(node: Node, claim: NodeClaim | None, pods: Sequence[Pod], daemons: Sequence[_Daemon]) -> Room:
     starting = claim is not None and not claim.is_true("Initialized")
     labels, taints, total = node.meta.labels, node.taints, node.allocatable
     if node.unschedulable:
@@ -126,13 +136,10 @@ def _of_node(node: Node, claim: NodeClaim | None, pods: Iterable[Pod], daemons: 
     labels = normalized_labels(labels)
     labels.setdefault(names.HOSTNAME, node.name)
     described = Requirements.from_labels(labels)
-    used, running = ZERO, ZERO
-    for pod in pods:
-        used = used + pod.requests
-        if pod.is_daemon:
-            running = running + pod.requests
+    free = total - Resources.total(pod.requests for pod in pods)
     due = _load(taints, daemons, lambda alternative: described.incompatible(alternative) is None)
-    free = total - used - _positive(due - running)
+    if due != ZERO:
+        free -= _positive(due - Resources.total(pod.requests for pod in pods if pod.is_daemon))
     return Room(node.name, True, not starting, described, taints, free, promised_pods(claim))
 
 

@@ -1,19 +1,19 @@
 """What a class's instance types are offered as, sorted and indexed once per catalogue.
 
 Indexing looks at every offering and every label, which takes longer than most decisions. A shelf depends on the types
-alone, so the edge keeps it for as long as it keeps them; what a pool, a limit or a capacity error takes away from it
-is a matter of a few sets. A set of columns is an int whose bit i stands for the i-th cheapest column.
+alone, so it is kept for as long as they are (``agent.core.shelves``); what a pool, a limit or a capacity error takes
+away from it is a matter of a few sets. A set of columns is an int whose bit i stands for the i-th cheapest column.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from agent.core.catalog import order
+from agent.core.aiming import order
 from agent.core.requirements import Requirements, ValueSet, normalized, type_labels
 from agent.model.ec2 import CapacityError, InstanceType, Offering
-from agent.model.names import ClassName
+from agent.model.names import InstanceTypeName
 from agent.model.resources import Resources
 
 
@@ -71,14 +71,13 @@ class Steps:
         return mask & self.masks[low] if low >= 0 else mask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shelf:
-    """The columns of one class, whichever pool may buy them."""
+    """The columns of one class, whichever pool may buy them. One made anew is another one, whatever is in it."""
 
     source: tuple[InstanceType, ...]
     """What it was made of."""
-    types: tuple[InstanceType, ...]
-    """By name."""
+    types: dict[InstanceTypeName, InstanceType]
     columns: tuple[Column, ...]
     """What is available, the cheapest first."""
     every: int
@@ -128,7 +127,7 @@ class Shelf:
                 tables[key][values] |= by_type.get(kind.name, 0)
         return cls(
             source=types,
-            types=tuple(sorted(types, key=lambda t: t.name)),
+            types={kind.name: kind for kind in types},
             columns=tuple(columns),
             every=(1 << len(columns)) - 1,
             mentioned=frozenset(normalized(entry.key) for kind in types for entry in kind.requirements),
@@ -158,54 +157,6 @@ class Shelf:
                     mask &= table.get(value, 0)
             found |= mask
         return found
-
-
-@dataclass(slots=True)
-class Shelves:
-    """The shelf of every class, made when its types change.
-
-    It only saves effort: a shelf is the same whether it was kept or not. Types are told apart by being the same
-    object, which is enough because they are frozen.
-    """
-
-    _made: dict[ClassName, Shelf] = field(default_factory=dict)
-    _adjusted: dict[ClassName, tuple[tuple[InstanceType, ...], object, tuple[InstanceType, ...]]] = field(
-        default_factory=dict
-    )
-
-    @classmethod
-    def of(cls, types: dict[ClassName, tuple[InstanceType, ...]]) -> "Shelves":
-        """All shelves of a catalogue."""
-        made = cls()
-        for name, listed in types.items():
-            made.shelf(name, listed)
-        return made
-
-    def shelf(self, name: ClassName, types: tuple[InstanceType, ...]) -> Shelf:
-        """The shelf of a class."""
-        held = self._made.get(name)
-        if held is None or held.source is not types:
-            held = self._made[name] = Shelf.of(types)
-        return held
-
-    def adjusted(
-        self,
-        name: ClassName,
-        given: tuple[tuple[InstanceType, ...], object],
-        adjust: Callable[[], tuple[InstanceType, ...]],
-    ) -> tuple[InstanceType, ...]:
-        """Types of a class in which something was replaced; the same object as long as ``given`` is the same.
-
-        Args:
-            name: The class.
-            given: The types, and by what they are adjusted.
-            adjust: Makes the adjusted ones.
-
-        """
-        held = self._adjusted.get(name)
-        if held is None or held[0] is not given[0] or held[1] != given[1]:
-            held = self._adjusted[name] = (*given, adjust())
-        return held[2]
 
 
 def union(masks: Iterable[int]) -> int:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from agent.core.building import build, extended
 from agent.core.buying import Buying
 from agent.core.inputs import PackingInput
 from agent.core.reservations import Reservations
-from agent.core.space import Space, build
+from agent.core.space import Space
 from agent.core.templates import Template
 from agent.model.kubernetes import Pod
 from agent.model.resources import Resources
@@ -37,8 +38,9 @@ class Shop:
 
     def _space(self, *, refused: bool) -> Space:
         if refused not in self._spaces:
-            errors = [e for e in self.asked.capacity_errors if refused and e.until > self.asked.now]
-            space = build(self.templates, errors, self.daemons, self.sizes)
+            errors = tuple(e for e in self.asked.capacity_errors if refused and e.until > self.asked.now)
+            space = self.asked.shelves.kept(build, self.templates, errors, self.daemons, extended(self.sizes))
+            space.forget()
             if refused and space.reserved:
                 taken = Reservations.of(self.asked)
                 space = space.within([own.shelf.every & ~taken.closed(own) for own in self.templates])

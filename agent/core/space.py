@@ -5,21 +5,23 @@ half-filled node may still become is one AND.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from agent.core.aiming import MAX_TYPES
 from agent.core.columns import ColumnLabels
-from agent.core.daemons import Together, divided
+from agent.core.daemons import Together
 from agent.core.requirements import Requirements
 from agent.core.shelf import Column, Shelf, Steps, union
 from agent.core.templates import Template
-from agent.model.ec2 import CapacityError
-from agent.model.kubernetes import Pod
-from agent.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, ZERO, Resources
+from agent.model.ec2 import InstanceType
+from agent.model.resources import Resources
 
-BASE_DIMENSIONS = (CPU, MEMORY, PODS, EPHEMERAL_STORAGE)
+MOST_ANSWERS = 4096
+"""So many are kept of a kind."""
 Vector = tuple[int, ...]
-_NONE = Steps()
+"""Amounts of resources in the order of a space's dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class Space:
     _nets: dict[int, Vector] = field(default_factory=dict)
     _fitting: dict[Vector, int] = field(default_factory=dict)
     _counted: dict[int, int] = field(default_factory=dict)
+    _listed: dict[int, tuple[tuple[InstanceType, ...], int]] = field(default_factory=dict)
     _efficient: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = field(default_factory=dict)
+    _maximal: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = field(default_factory=dict)
 
     def vector(self, resources: Resources) -> Vector:
         """Amounts in the order of ``dimensions``."""
@@ -175,42 +179,70 @@ class Space:
 
     def maximal(self, mask: int, dims: Sequence[int]) -> tuple[int, ...]:
         """Columns of which at least one has as much of everything as any of the set, whatever they cost."""
-        kept: list[int] = []
-        for part in self.parts:
-            own = mask & part.mask
-            while own:
-                kept.append(part.most(own, dims))
-                own &= ~part.at_most(self.net(kept[-1]), dims)
-        return tuple(kept)
+        key = (mask, tuple(dims))
+        if key not in self._maximal:
+            kept: list[int] = []
+            for part in self.parts:
+                own = mask & part.mask
+                while own:
+                    kept.append(part.most(own, dims))
+                    own &= ~part.at_most(self.net(kept[-1]), dims)
+            self._maximal[key] = tuple(kept)
+        return self._maximal[key]
 
     def cheaper(self, share: float) -> int:
         """Columns that cost at most that share of what the dearest one does."""
+        return self.up_to(self.dearest * share)
+
+    def up_to(self, price: float) -> int:
+        """Columns that cost at most so much."""
         found = 0
         for own, offset in zip(self.templates, self._offsets, strict=True):
-            count = bisect_right(own.shelf.columns, self.dearest * share, key=lambda column: column.price)
+            count = bisect_right(own.shelf.columns, price, key=lambda column: column.price)
             found |= ((1 << count) - 1) << offset
         return found & self.every
 
     def load(self, mask: int) -> Resources:
         """What all the DaemonSets ask that run on any of these columns."""
         running = union(part.daemons for part in self.parts if part.mask & mask)
-        return sum((self.loads[d] for d in bits(running)), start=ZERO)
+        return Resources.total(self.loads[d] for d in bits(running))
 
     def values(self, mask: int, key: str) -> frozenset[str]:
         """The values of a label that there are among these columns."""
         pairs = zip(self._labels, self._offsets, self.members, strict=True)
         return frozenset(v for labels, offset, own in pairs for v in labels.values((mask & own) >> offset, key))
 
-    def of_types(self, template: int, kinds: Iterable[str]) -> int:
-        """Columns of a template's pool that are of these types."""
-        found = union(self.templates[template].shelf.by_type[kind] for kind in kinds)
-        return found << self._offsets[template] & self.members[template]
+    def listed(self, mask: int) -> tuple[tuple[InstanceType, ...], int]:
+        """Of columns of one pool: as many types as one launch may name, the cheapest first, and their columns."""
+        found = self._listed.get(mask)
+        if found is None:
+            template = self.owner(lowest(mask))
+            by_type, offset = self.templates[template].shelf.by_type, self._offsets[template]
+            kinds, left = list[InstanceType](), mask
+            while left and len(kinds) < MAX_TYPES:
+                kinds.append(self.columns[lowest(left)].type)
+                left ^= left & by_type[kinds[-1].name] << offset
+            found = self._listed[mask] = self._listed[mask & ~left] = (tuple(kinds), mask & ~left)
+        return found
 
     def types(self, mask: int) -> int:
         """How many different types there are among these columns."""
         if mask not in self._counted:
             self._counted[mask] = len({self.columns[i].type.name for i in bits(mask)})
         return self._counted[mask]
+
+    def forget(self) -> None:
+        """Answers to questions that depend on pods, once there are many: the space is kept for longer than these."""
+        answers: tuple[dict[Any, Any], ...] = (
+            self._fitting,
+            self._counted,
+            self._listed,
+            self._efficient,
+            self._maximal,
+        )
+        for memo in (*answers, *(own.memo for own in self._labels), *(own.held for own in self.together)):
+            if len(memo) > MOST_ANSWERS:
+                memo.clear()
 
     def within(self, allowed: Sequence[int]) -> "Space":
         """The space without columns that are not among these; per template, in bits of its shelf."""
@@ -219,9 +251,8 @@ class Space:
             return self
         parts = tuple(replace(part, mask=part.mask & kept) for part in self.parts)
         members = tuple(mask & kept for mask in self.members)
-        return replace(
-            self, parts=parts, every=self.every & kept, members=members, _nets={}, _fitting={}, _efficient={}
-        )
+        fewer = replace(self, parts=parts, every=self.every & kept, members=members)
+        return replace(fewer, _nets={}, _fitting={}, _efficient={}, _maximal={})
 
 
 def lowest(mask: int) -> int:
@@ -235,50 +266,3 @@ def bits(mask: int) -> Iterator[int]:
         low = mask & -mask
         yield low.bit_length() - 1
         mask ^= low
-
-
-def build(
-    templates: Sequence[Template],
-    errors: Sequence[CapacityError],
-    daemons: Sequence[Pod],
-    asked: Iterable[Resources],
-) -> Space:
-    """All offerings that the pools allow, less those that EC2 refused lately."""
-    dimensions = (*BASE_DIMENSIONS, *sorted({name for resources in asked for name, _ in resources.extended}))
-    labels = tuple(ColumnLabels(own) for own in templates)
-    loads = tuple(daemon.requests for daemon in daemons)
-    parts: list[Part] = []
-    reserved: dict[str, int] = {}
-    offsets, offset = [], 0
-    together: list[Together] = []
-    for number, own in enumerate(labels):
-        shelf = own.template.shelf
-        every = own.matching(own.template.base)
-        allowed = every & ~shelf.exhausted(errors)
-        steps = tuple(shelf.allocatable.get(name, _NONE) for name in dimensions)
-        for running, mask in divided(own, allowed, daemons):
-            load = sum((loads[d] for d in bits(running)), start=ZERO)
-            for name, amount in load.items():
-                # A node on which not even the DaemonSets fit is never bought (Karpenter's rule 9.2).
-                mask &= shelf.allocatable.get(name, _NONE).at_least(amount)  # noqa: PLW2901 - what is left of it
-            vector = tuple(load.amount(name) for name in dimensions)
-            if mask:
-                parts.append(Part(number, shelf, offset, mask << offset, running, vector, steps))
-        together.append(Together.of(own, every, daemons))
-        for name, mask in shelf.by_reservation.items():
-            reserved[name] = reserved.get(name, 0) | mask << offset
-        offsets.append(offset)
-        offset += len(shelf.columns)
-    return Space(
-        templates=tuple(templates),
-        columns=sum((own.template.shelf.columns for own in labels), start=()),
-        dimensions=dimensions,
-        parts=tuple(parts),
-        loads=loads,
-        every=union(part.mask for part in parts),
-        members=tuple(union(p.mask for p in parts if p.template == n) for n in range(len(labels))),
-        together=tuple(together),
-        reserved=reserved,
-        _offsets=tuple(offsets),
-        _labels=labels,
-    )

@@ -15,7 +15,7 @@ from agent.core.bins import Bin
 from agent.core.filling import Filling
 from agent.core.firstfit import begun
 from agent.core.grouping import Group
-from agent.core.queues import Queue
+from agent.core.queues import BLOCK, Queue
 from agent.core.space import Vector
 from agent.core.terrain import Terrain
 from agent.core.weights import Worth, worth
@@ -93,7 +93,7 @@ class _State:
             for holding in self.holding.values():
                 if number in holding:
                     holding[number].exhaust(number, 1 << self.terrain.kind_of[number], self.left)
-        if self.alive < self.fresh * STALE:
+        if self.alive < self.fresh * STALE and self.fresh > BLOCK:
             # Blocks of what is used up would be looked into again and again.
             self.fresh = self.alive
             self.queues.clear()
@@ -200,10 +200,11 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
         return held
     if group.number not in state.offers:
         cap = _ceiling(group, total) * state.style.size
-        whole = [(c, price, group.nets[c]) for c, price, _ in group.rooms]
-        state.offers[group.number] = [o for o in whole if state.style.least <= o[1] <= cap] or whole
+        every = [(c, price, group.nets[c]) for c, price, _ in group.rooms]
+        state.offers[group.number] = [o for o in every if state.style.least <= o[1] <= cap] or every
     offers = state.offers[group.number]
-    found = worth(total, [(price, net) for _, price, net in offers])
+    whole = len(offers) == len(group.rooms) and tuple(total) == group.total
+    found = group.worth if whole else worth(total, [(price, net) for _, price, net in offers])
     bought = [sum(y * offers[i][2][d] for i, y in found.bought.items()) for d in range(len(total))]
     aim = tuple(min(1.0, amount / most) if most else 1.0 for amount, most in zip(total, bought, strict=True))
     rated = [(c, price, _value(net, found.prices)) for c, price, net in offers]

@@ -105,6 +105,8 @@ def daemon_pods(asked: PackingInput) -> tuple[Pod, ...]:
 
     Those with resource claims are left out, as their pods are never placed (Karpenter's rule 8.14).
     """
+    if not asked.daemonsets:
+        return ()
     newest: dict[str, Pod] = {}
     for pod in asked.bound:
         if pod.is_daemon and not pod.is_finished:

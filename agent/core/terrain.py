@@ -40,6 +40,7 @@ class Terrain:
     """What a unit of each demand costs at least, in its group."""
     typical: float
     """The share of the dearest column's price at which columns are typical."""
+    _shapes: dict[Vector, Vector] = field(default_factory=dict)
     _queues: dict[tuple[int, tuple[int, ...], Vector], tuple[Queue, ...]] = field(default_factory=dict)
     _listed: dict[tuple[int, tuple[int, ...]], tuple[Entry, ...]] = field(default_factory=dict)
 
@@ -82,17 +83,26 @@ class Terrain:
         listed = (group.number,) if own else tuple(later)
         if not listed:
             return ()
-        shape = _shape(group.nets[column])
+        found = self._entries(group, listed)
+        # What there is only one of is in order, whatever the column.
+        shape = self._shape(group.nets[column]) if len(found) > 1 else ()
         key = (group.number, listed, shape)
         if key not in self._queues:
-            self._queues[key] = queues(self.fields, self._net(group, shape), self._entries(group, listed))
+            net = self._net(group, shape) if shape else group.nets[column]
+            self._queues[key] = queues(self.fields, net, found)
         return self._queues[key]
 
     def _net(self, group: Group, shape: Vector) -> Vector:
         """What the most typical column of a shape has."""
         wanted = self.typical * group.rooms[-1][1]
-        alike = [(abs(price - wanted), c) for c, price, _ in group.rooms if _shape(group.nets[c]) == shape]
+        alike = [(abs(price - wanted), c) for c, price, _ in group.rooms if self._shape(group.nets[c]) == shape]
         return group.nets[min(alike)[1]]
+
+    def _shape(self, net: Vector) -> Vector:
+        """How much there is of each resource for one of the first, to the next power of two."""
+        if net not in self._shapes:
+            self._shapes[net] = tuple([(amount * 4 // (net[0] or 1)).bit_length() for amount in net])
+        return self._shapes[net]
 
     def _entries(self, group: Group, listed: tuple[int, ...]) -> tuple[Entry, ...]:
         key = (group.number, listed)
@@ -106,11 +116,6 @@ class Terrain:
             ]
             self._listed[key] = entries(self.fields, asked)
         return self._listed[key]
-
-
-def _shape(net: Vector) -> Vector:
-    """How much there is of each resource for one of the first, to the next power of two."""
-    return tuple((amount * 4 // (net[0] or 1)).bit_length() for amount in net)
 
 
 def _identity(demand: Demand) -> tuple[int, int, int]:

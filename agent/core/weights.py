@@ -59,10 +59,7 @@ def worth(demand: Sequence[int], offers: Offers, near: Iterable[int] = ()) -> Wo
 
 
 def _thriftiest(offers: Offers, dimension: int) -> int:
-    return min(
-        (i for i, (_, amounts) in enumerate(offers) if amounts[dimension] > 0),
-        key=lambda i: (offers[i][0] / offers[i][1][dimension], i),
-    )
+    return min((price / own[dimension], i) for i, (price, own) in enumerate(offers) if own[dimension] > 0)[1]
 
 
 def _optimum(demand: Sequence[int], offers: Offers, active: Sequence[int]) -> tuple[list[float], dict[int, float]]:
@@ -91,9 +88,10 @@ def _optimum(demand: Sequence[int], offers: Offers, active: Sequence[int]) -> tu
 def _choose(
     rows: list[list[float]], slack: list[float], gain: list[float], inside: list[int]
 ) -> tuple[int, int] | None:
-    column = max(range(len(gain)), key=lambda c: (gain[c], -c), default=None)
-    if column is None or gain[column] <= _EPSILON:
+    most = max(gain, default=0.0)
+    if most <= _EPSILON:
         return None
+    column = gain.index(most)
     ratios = [(slack[r] / rows[r][column], inside[r], r) for r in range(len(rows)) if rows[r][column] > _EPSILON]
     return (min(ratios)[2], column) if ratios else None
 
@@ -101,16 +99,16 @@ def _choose(
 def _pivot(rows: list[list[float]], slack: list[float], gain: list[float], step: tuple[int, int]) -> None:
     at, column = step
     pivot = rows[at][column]
-    rows[at] = [value / pivot for value in rows[at]]
-    rows[at][column] = 1.0 / pivot
+    own = rows[at] = [value / pivot for value in rows[at]]
+    own[column] = 1.0 / pivot
     slack[at] /= pivot
     for r, row in enumerate(rows):
         factor = row[column]
         if r == at or factor == 0.0:
             continue
-        rows[r] = [value - factor * other for value, other in zip(row, rows[at], strict=True)]
-        rows[r][column] = -factor * rows[at][column]
+        rows[r] = [value - factor * other for value, other in zip(row, own, strict=True)]
+        rows[r][column] = -factor * own[column]
         slack[r] -= factor * slack[at]
     factor = gain[column]
-    gain[:] = [value - factor * other for value, other in zip(gain, rows[at], strict=True)]
-    gain[column] = -factor * rows[at][column]
+    gain[:] = [value - factor * other for value, other in zip(gain, own, strict=True)]
+    gain[column] = -factor * own[column]

@@ -1,7 +1,7 @@
 """One snapshot, indexed the ways the questions need it."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.core.requirements import Requirements
 from agent.model import names
@@ -13,7 +13,6 @@ from agent.model.names import (
     ClaimUid,
     ClassName,
     InstanceId,
-    InstanceTypeName,
     NodeName,
     PoolName,
     ProviderId,
@@ -38,7 +37,8 @@ class World:
     pods_on: dict[NodeName, tuple[Pod, ...]]
     pool: dict[PoolName, NodePool]
     node_class: dict[ClassName, NodeClass]
-    types: dict[tuple[ClassName, InstanceTypeName], InstanceType]
+    _kinds: dict[ClassName, dict[str, InstanceType]] = field(default_factory=dict)
+    """Types of a class by name, once one is asked for."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> "World":
@@ -65,7 +65,6 @@ class World:
             pods_on={k: tuple(v) for k, v in pods.items()},
             pool={p.name: p for p in snapshot.pools},
             node_class={c.name: c for c in snapshot.classes},
-            types={(c, t.name): t for c, listed in snapshot.instance_types.items() for t in listed},
         )
 
     def machine_of(self, claim: NodeClaim) -> Machine | None:
@@ -97,9 +96,19 @@ class World:
         right = next((n for n in stated if n.name == wanted), None)
         return right, tuple(n for n in stated if n.name != wanted)
 
+    def kind(self, name: ClassName, kind: str | None) -> InstanceType | None:
+        """A type as a class has it; None when the catalogue does not know it."""
+        if name not in self._kinds:
+            self._kinds[name] = {t.name: t for t in self.snapshot.instance_types.get(name, ())}
+        return self._kinds[name].get(kind or "")
+
+    def kind_of(self, claim: NodeClaim) -> InstanceType | None:
+        """The type that a claim's labels name; None before it is launched, or when the catalogue does not know it."""
+        return self.kind(claim.node_class, claim.meta.labels.get(names.INSTANCE_TYPE))
+
     def price_of(self, claim: NodeClaim) -> int:
         """Nano-dollars per hour of the claim's offering, by its labels; 0 when the catalogue does not know it."""
-        kind = self.types.get((claim.node_class, InstanceTypeName(claim.meta.labels.get(names.INSTANCE_TYPE, ""))))
+        kind = self.kind_of(claim)
         zone, capacity = claim.meta.labels.get(names.ZONE), claim.meta.labels.get(names.CAPACITY_TYPE)
         offered = kind.offerings if kind is not None else ()
         own = [o for o in offered if o.zone == zone and o.capacity_type == capacity]

@@ -16,7 +16,7 @@ import structlog
 from agent.core.decide import decide
 from agent.core.memory import absorb
 from agent.core.pods import is_pending
-from agent.core.shelf import Shelves
+from agent.core.shelves import Shelves
 from agent.daemon.act import Actor
 from agent.daemon.batch import BatchWindow
 from agent.daemon.machines import Machines

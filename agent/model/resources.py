@@ -4,7 +4,7 @@ Kubernetes quantities are parsed once (``agent.core.quantity``); everything insi
 because int arithmetic is exact and ten times faster than Decimal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import msgspec
@@ -35,6 +35,20 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             ephemeral_storage_bytes=amounts.get(EPHEMERAL_STORAGE, 0),
             extended=tuple(sorted(rest.items())),
         )
+
+    @classmethod
+    def total(cls, several: Iterable["Resources"]) -> Self:
+        """The sum of all of them."""
+        cpu = memory = pods = storage = 0
+        rest: dict[str, int] = {}
+        for one in several:
+            cpu += one.cpu_milli
+            memory += one.memory_bytes
+            pods += one.pods
+            storage += one.ephemeral_storage_bytes
+            for name, amount in one.extended:
+                rest[name] = rest.get(name, 0) + amount
+        return cls(cpu, memory, pods, storage, tuple(sorted((n, a) for n, a in rest.items() if a)) if rest else ())
 
     def items(self) -> Iterator[tuple[str, int]]:
         """Name and amount of every resource that is not zero, in a fixed order."""
@@ -76,7 +90,7 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             self.memory_bytes * count,
             self.pods * count,
             self.ephemeral_storage_bytes * count,
-            tuple((name, amount * count) for name, amount in self.extended) if count else (),
+            tuple((name, amount * count) for name, amount in self.extended) if count and self.extended else (),
         )
 
     def _combined(self, other: "Resources", sign: int) -> "Resources":
@@ -108,9 +122,16 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         """How often it fits, at most ``limit``."""
         if limit == 1:
             return int(self.fits_in(room))
-        amounts = dict(room.items())
-        often = (amounts.get(name, 0) // amount for name, amount in self.items() if amount > 0)
-        return max(min(limit, *often), 0)
+        for asked, there in (
+            (self.cpu_milli, room.cpu_milli),
+            (self.memory_bytes, room.memory_bytes),
+            (self.pods, room.pods),
+            (self.ephemeral_storage_bytes, room.ephemeral_storage_bytes),
+            *((amount, room.amount(name)) for name, amount in self.extended),
+        ):
+            if asked > 0:
+                limit = min(limit, there // asked)
+        return max(limit, 0)
 
     def largest(self, other: "Resources") -> "Resources":
         """Element-wise maximum, as Kubernetes combines init containers with the others."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from agent.core.bins import Bin, Demand, Problem
+from agent.core.building import build
 from agent.core.hosts import FREE, HostRule
 from agent.core.shelf import Shelf
-from agent.core.space import Space, bits, build
+from agent.core.space import Space, bits
 from agent.core.templates import template
 from agent.model.ec2 import InstanceType
 from agent.model.resources import Resources

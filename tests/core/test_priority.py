@@ -10,7 +10,7 @@ from agent.core.decide import decide
 from agent.core.inputs import PROMISED, PackingInput
 from agent.core.packing import pack
 from agent.core.priority import SCARCE, TIERS, pack_by_priority
-from agent.core.shelf import Shelves
+from agent.core.shelves import Shelves
 from agent.core.world import World
 from agent.model.kubernetes import Pod
 from agent.model.plan import Limits, Plan

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import msgspec
 
-from agent.core.catalog import overrides
+from agent.core.aiming import overrides
+from agent.core.building import build
 from agent.core.packing import pack
-from agent.core.shelf import Shelf, Shelves
-from agent.core.space import bits, build
+from agent.core.shelf import Shelf
+from agent.core.shelves import MOST_KEPT, Shelves
+from agent.core.space import bits
 from agent.core.templates import template
 from agent.model import names
 from agent.model.constraints import Requirement
@@ -27,11 +29,52 @@ def offered(*kinds: tuple[str, float], name: str = "m5.large") -> InstanceType:
     return msgspec.structs.replace(own, offerings=offerings)
 
 
-def test_a_shelf_is_kept_as_long_as_its_types_are_the_same_object() -> None:
-    shelves, other = Shelves.of({CLASS: TYPES}), tuple(kind for kind in TYPES)
-    assert shelves.shelf(CLASS, TYPES) is shelves.shelf(CLASS, TYPES)
-    assert shelves.shelf(CLASS, other) is not Shelves().shelf(CLASS, TYPES)
-    assert shelves.shelf(CLASS, other).source is other
+def test_a_shelf_is_kept_as_long_as_its_types_are_equal() -> None:
+    shelves, equal, fewer = Shelves.of({CLASS: TYPES}), tuple(kind for kind in TYPES), TYPES[:1]
+    assert shelves.shelf(CLASS, equal) is shelves.shelf(CLASS, TYPES)
+    assert shelves.shelf(CLASS, TYPES) is not Shelves().shelf(CLASS, TYPES)
+    assert shelves.shelf(CLASS, fewer).source is fewer
+
+
+def test_what_is_made_of_equal_things_is_made_once_and_the_least_used_is_forgotten() -> None:
+    shelves, calls = Shelves(), list[int]()
+
+    def doubled(number: int) -> list[int]:
+        calls.append(number)
+        return [number, number]
+
+    first = shelves.kept(doubled, 0)
+    for number in range(MOST_KEPT):
+        assert shelves.kept(doubled, number) == [number, number]
+        assert shelves.kept(doubled, 0) is first
+    assert calls == list(range(MOST_KEPT))
+    shelves.kept(doubled, MOST_KEPT)
+    shelves.kept(doubled, 1)
+    assert calls == [*range(MOST_KEPT), MOST_KEPT, 1]
+
+
+def letters(text: str) -> list[str]:
+    return list(text)
+
+
+def test_what_was_made_of_types_goes_with_them() -> None:
+    shelves = Shelves.of({CLASS: TYPES})
+    held = shelves.kept(letters, "ab")
+    shelves.shelf(CLASS, TYPES)
+    assert shelves.kept(letters, "ab") is held
+    shelves.shelf(CLASS, TYPES[:1])
+    assert shelves.kept(letters, "ab") is not held
+
+
+def test_what_was_made_for_a_node_is_forgotten_when_a_decision_does_not_see_the_node() -> None:
+    shelves = Shelves()
+    held = shelves.of_node("a", letters, "ab")
+    shelves.begin()
+    assert shelves.of_node("a", letters, "ab") is held
+    assert shelves.of_node("a", letters, "cd") == ["c", "d"]
+    shelves.begin()
+    shelves.begin()
+    assert shelves.of_node("a", letters, "ab") is not held
 
 
 def test_a_kept_shelf_changes_nothing_of_the_answer() -> None:

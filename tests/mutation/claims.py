@@ -44,7 +44,7 @@ CLAIMS: Final[Mutants] = {
             'return Step() or _give_up(claim, "NodeClassNotReady"',
         ),
         # What EC2 has none of is asked for at once again.
-        Mutant("agent/core/space.py", " & ~shelf.exhausted(errors)", ""),
+        Mutant("agent/core/building.py", " & ~shelf.exhausted(errors)", ""),
     ),
     "18.4": (
         # The claim keeps what was asked for.

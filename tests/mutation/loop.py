@@ -69,12 +69,12 @@ LOOP: Final[Mutants] = {
         Mutant(
             _COMPOSING,
             "if zoned or names.ZONE in by_key:",
-            "if columns:",
+            "if mask:",
             also=(
                 Mutant(
                     _COMPOSING,
-                    "chosen[names.ZONE] = frozenset(column.offering.zone for column in columns)",
-                    "chosen[names.ZONE] = frozenset({columns[0].offering.zone})",
+                    "chosen[names.ZONE] = space.values(mask, names.ZONE)",
+                    "chosen[names.ZONE] = space.values(mask & -mask, names.ZONE)",
                 ),
             ),
         ),

@@ -7,6 +7,7 @@ from typing import Final
 from tests.mutation import Mutant, Mutants
 
 _ROOMS: Final = "agent/core/rooms.py"
+_SCENE: Final = "agent/core/topology/scene.py"
 _TEMPLATES: Final = "agent/core/templates.py"
 
 POOLS: Final[Mutants] = {
@@ -70,9 +71,13 @@ POOLS: Final[Mutants] = {
         Mutant(_ROOMS, "if claim is not None and starting:", "if claim is not None:"),
     ),
     "6.8": (
-        Mutant(_ROOMS, "free = total - used - _positive(due - running)", "free = total - used"),
-        Mutant(_ROOMS, "free = total - used - _positive(due - running)", "free = total - used - due"),
-        Mutant(_ROOMS, "if pod.node_name is not None and not pod.is_finished:", "if pod.node_name is not None:"),
+        Mutant(_ROOMS, "if due != ZERO:", "if due != due:"),
+        Mutant(
+            _ROOMS,
+            "free -= _positive(due - Resources.total(pod.requests for pod in pods if pod.is_daemon))",
+            "free -= due",
+        ),
+        Mutant(_SCENE, "if p.node_name is not None and not p.is_finished]", "if p.node_name is not None]"),
     ),
     "6.9": (
         Mutant(_ROOMS, "and any(map(runs, wanted)):", "and wanted:"),

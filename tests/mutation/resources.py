@@ -7,6 +7,8 @@ from typing import Final
 from tests.mutation import Mutant, Mutants
 
 _BINS: Final = "agent/core/bins.py"
+_AIMING: Final = "agent/core/aiming.py"
+_BUILDING: Final = "agent/core/building.py"
 _BUYING: Final = "agent/core/buying.py"
 _CATALOG: Final = "agent/core/catalog.py"
 _COMPOSING: Final = "agent/core/composing.py"
@@ -37,7 +39,7 @@ RESOURCES: Final[Mutants] = {
             "if not room.going and all(amount >= 0 for _, amount in room.free.items())",
             "if not room.going",
         ),
-        Mutant(_SPACE, "for name, amount in load.items():", "for name, amount in ZERO.items():"),
+        Mutant(_BUILDING, "for name, amount in load.items():", "for name, amount in Resources().items():"),
     ),
     "9.3": (
         Mutant(
@@ -54,10 +56,10 @@ RESOURCES: Final[Mutants] = {
     "9.5": (
         Mutant(_SHELF, "                if offering.available\n", ""),
         Mutant(
-            _SPACE,
+            _BUILDING,
             "own.matching(own.template.base)",
             "own.matching(own.template.base.without(BOUGHT))",
-            also=(Mutant(_SPACE, "import Together, divided", "import BOUGHT, Together, divided"),),
+            also=(Mutant(_BUILDING, "import Together, divided", "import BOUGHT, Together, divided"),),
         ),
     ),
     "9.6": (Mutant(_DAEMONS, "reach = union(own.matching(asked) for asked in terms)", "reach = allowed"),),
@@ -103,18 +105,17 @@ RESOURCES: Final[Mutants] = {
     "9.13": (
         Mutant(
             _COMPOSING,
-            "listed = tuple(dict.fromkeys(column.type.name for column in columns))",
-            "kinds = {column.type.name: column.type.offerings for column in columns}\n"
-            "    listed = tuple(sorted(kinds, key=lambda name: min(o.price_nano_usd for o in kinds[name])))",
+            "tuple(kind.name for kind in kinds)",
+            "tuple(k.name for k in sorted(kinds, key=lambda k: min(o.price_nano_usd for o in k.offerings)))",
         ),
     ),
     "9.15": (
         # As in Karpenter.
         Mutant(
-            _CATALOG,
+            _AIMING,
             "(offering.price_nano_usd, _PRECEDENCE.index(offering.capacity_type), name",
             "(_PRECEDENCE.index(offering.capacity_type), offering.price_nano_usd, name",
         ),
-        Mutant(_CATALOG, "_PRECEDENCE.index(offering.capacity_type), name", "0, name"),
+        Mutant(_AIMING, "_PRECEDENCE.index(offering.capacity_type), name", "0, name"),
     ),
 }

@@ -33,7 +33,7 @@ TOPOLOGY: Final[Mutants] = {
         # Running pods do not count.
         Mutant(COUNTS, "add(group.domains, value, 1)", "add(group.domains, value, 0)"),
         # Finished ones do.
-        Mutant(SCENE, "if p.node_name is not None and not p.is_finished)", "if p.node_name is not None)"),
+        Mutant(SCENE, "if p.node_name is not None and not p.is_finished]", "if p.node_name is not None]"),
         # Terminating ones do.
         Mutant(COUNTS, "if not pod.going and not pod.room.going", "if not pod.room.going"),
     ),

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.cli.whatif import Question, answer
+from agent.kube.timestamps import parse_time
+from agent.model.plan import Snapshot
 from tests.checker import Case
 from tests.checker.quantities import amounts
 from tests.checker.worlds import JOINED, reservation_of, reserved_by
@@ -36,6 +39,22 @@ def planned(
     assert done.exit_code == 0, done.stderr
     body: Json = json.loads(done.stdout)
     return body
+
+
+def asked(listed: Sequence[Json], catalogue: Json) -> Snapshot:
+    """What a plan of these objects is decided on."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        items = written(place, "objects.json", {"apiVersion": "v1", "kind": "List", "items": list(listed)})
+        question = Question(
+            files=(items,),
+            catalog=written(place, "catalog.json", catalogue),
+            now=parse_time(NOW),
+            settings=(),
+            kubeconfig=None,
+            snapshot=None,
+        )
+        return answer(question).snapshot
 
 
 def case(world: World, settings: Mapping[str, Any] | None = None, what: str = "all") -> Case:

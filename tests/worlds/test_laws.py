@@ -6,14 +6,20 @@ Every run looks at the same worlds; `python -m tests.worlds 0 1000` looks at as 
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from agent.core.decide import decide
+from agent.core.shelves import Shelves
+from agent.model.ec2 import CapacityError
+from agent.model.plan import Memory, Snapshot
 from tests.checker import Case, faults
 from tests.worlds import World, make, objects, seeded
-from tests.worlds.planning import after, case, counted, planned
+from tests.worlds.planning import after, asked, case, counted, planned
 
 Json = dict[str, Any]
 BRAKES: tuple[Json, ...] = ({}, {}, {"maxNodes": 2}, {"launchesPerMinute": 1}, {"minValuesPolicy": "BestEffort"})
@@ -43,6 +49,24 @@ def test_the_order_of_the_objects_means_nothing(world: World, seed: int) -> None
     types = list(world.catalogue["instanceTypes"])
     draw.shuffle(types)
     assert planned(listed, world.catalogue | {"instanceTypes": types}) == planned(world.objects, world.catalogue)
+
+
+@law
+@given(seeds, seeds, st.integers(2, 3))
+def test_what_is_kept_between_decisions_changes_no_plan(world: World, other: World, part: int) -> None:
+    """Whatever was decided on before: other pods on the same nodes and catalogue, after a refusal, another cluster."""
+    whole = asked(world.objects, world.catalogue)
+    fewer = replace(whole, pods=whole.pods[::part], memory=refused(whole))
+    shelves = Shelves()
+    for snapshot in (fewer, whole, asked(other.objects, other.catalogue), whole, fewer):
+        assert decide(snapshot, shelves) == decide(snapshot)
+
+
+def refused(snapshot: Snapshot) -> Memory:
+    """As if EC2 had refused the first type everywhere."""
+    named = sorted(t.name for listed in snapshot.instance_types.values() for t in listed)[:1]
+    errors = tuple(CapacityError("", snapshot.now + timedelta(minutes=3), instance_type=name) for name in named)
+    return replace(snapshot.memory, capacity_errors=errors)
 
 
 @law

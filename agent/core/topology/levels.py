@@ -153,7 +153,8 @@ def has_rules(pod: Pod) -> bool:
 
 def asked_of_nodes(pod: Pod) -> object:
     """All that a pod says of its node but for amounts, as a key."""
-    return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.preferred_terms, pod.volume_terms)
+    selector = tuple(sorted(pod.node_selector.items())) if pod.node_selector else ()
+    return (selector, pod.affinity_terms, pod.preferred_terms, pod.volume_terms)
 
 
 def _asked_of_pods(pod: Pod) -> object:

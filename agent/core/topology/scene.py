@@ -20,7 +20,7 @@ from agent.core.topology.selectors import Selectors, known_namespaces
 from agent.model import names
 from agent.model.kubernetes import Pod
 from agent.model.names import PodKey
-from agent.model.resources import ZERO, Resources
+from agent.model.resources import Resources
 
 _KeepsOut = tuple[tuple[str, int], ...]
 
@@ -32,8 +32,10 @@ class Scene:
     shapes: tuple[Shape, ...]
     rooms: tuple[Room, ...]
     running: tuple[Running, ...]
+    daemon_pods: tuple[Pod, ...]
+    """One of each DaemonSet."""
     daemons: tuple[HostRule, ...]
-    """What a pod of each DaemonSet means to others on a new node."""
+    """What these mean to others on a new node."""
     hosts: dict[str, HostState]
     """Per room in which any rule about one node holds: its pods' counts and caps."""
     selectors: Selectors
@@ -43,32 +45,32 @@ class Scene:
     @classmethod
     def of(cls, asked: PackingInput, pods: Sequence[Pod]) -> "Scene":
         """Number the selectors of all rules, then tell pods apart by them."""
-        there = rooms(asked)
-        bound = sorted((p for p in asked.bound if p.node_name is not None and not p.is_finished), key=lambda p: p.key)
+        daemons = daemon_pods(asked)
+        bound = [p for p in asked.bound if p.node_name is not None and not p.is_finished]
+        there = rooms(asked, bound, daemons)
         selectors = Selectors(known_namespaces(asked.namespaces, (*pods, *bound)))
         soft = any(
             t.effect == SOFT for own in (*(p.taints for p in asked.pools), *(r.taints for r in there)) for t in own
         )
         ladder = Ladder(selectors, asked.limits.preference_policy == "Respect", soft)
-        kept_out = [_keeps_out(pod, selectors) for pod in bound]
-        daemons = daemon_pods(asked)
-        for pod in daemons:
+        # Selectors are numbered in an order that does not depend on that of the pods.
+        for pod in (*sorted((p for p in bound if p.anti_affinity), key=lambda p: p.key), *daemons):
             _keeps_out(pod, selectors)
         grouped = shapes(pods, ladder)
         by_name = {room.name: room for room in there}
         running, hosts = [], defaultdict[str, HostState](HostState)
-        for pod, own in zip(bound, kept_out, strict=True):
+        ruled = (p for p in bound if selectors.matched(p) or p.anti_affinity or p.host_ports)
+        for pod in sorted(ruled, key=lambda p: p.key):
             room = by_name.get(pod.node_name or "")
             if room is None:
                 continue
-            matches = selectors.matched(pod)
-            if matches or own or pod.host_ports:
-                hosts[room.name] = hosts[room.name].plus(_host(pod, own, selectors), 1)
+            matches, own = selectors.matched(pod), _keeps_out(pod, selectors)
+            hosts[room.name] = hosts[room.name].plus(_host(pod, own, selectors), 1)
             if matches or own:
                 running.append(Running(room, matches, own, pod.meta.deleted_at is not None))
         rules = tuple(_host(pod, _keeps_out(pod, selectors), selectors) for pod in daemons)
-        total = sum((shape.requests * shape.count for shape in grouped), start=ZERO)
-        return cls(grouped, there, tuple(running), rules, dict(hosts), selectors, total)
+        total = Resources.total(shape.requests * shape.count for shape in grouped)
+        return cls(grouped, there, tuple(running), daemons, rules, dict(hosts), selectors, total)
 
     def promising(self, seats: Mapping[PodKey, str]) -> "Scene":
         """The scene with rooms, by name, that are promised to these pods as well."""

@@ -119,7 +119,8 @@ class Selectors:
 
 def known_namespaces(labels: Mapping[str, Mapping[str, str]], pods: Iterable[Pod]) -> dict[str, Mapping[str, str]]:
     """Labels of every namespace that there are pods of; one that was not read has the label with its name."""
-    found: dict[str, Mapping[str, str]] = {p.meta.namespace: {_NAMESPACE: p.meta.namespace} for p in pods}
+    seen = dict.fromkeys(p.meta.namespace for p in pods)
+    found: dict[str, Mapping[str, str]] = {name: {_NAMESPACE: name} for name in seen}
     return found | {name: {_NAMESPACE: name, **own} for name, own in labels.items()}
 
 

@@ -10,17 +10,21 @@ from agent.core.inputs import PackingInput, PackingResult, Pair
 from agent.core.nodeaffinity import alternatives
 from agent.core.offerings import is_allowed, is_exhausted
 from agent.core.requirements import ABSENT, Requirements, ValueSet, normalized_labels, type_labels
+from agent.core.shelf import Shelf
 from agent.core.taints import lasting, untolerated
 from agent.core.templates import daemon_pods
 from agent.core.verifying.faults import PlanInvalid
 from agent.model import names
 from agent.model.actions import Launch
+from agent.model.constraints import Requirement
 from agent.model.ec2 import InstanceType
 from agent.model.kubernetes import Pod
 from agent.model.names import InstanceTypeName, PodKey
 from agent.model.plan import Placement
 from agent.model.resources import ZERO, Resources
 
+_MOST_KEPT = 256
+"""So many answers are kept, for launches that name the same types."""
 _LATER = {names.REGISTERED: "true", names.INITIALIZED: "true", names.HOSTNAME: "*"}
 """Labels that a node gets once it is there; its host name is one that no pod can name."""
 _PLACE = {names.ZONE, names.CAPACITY_TYPE}
@@ -62,16 +66,54 @@ class _Alike(NamedTuple):
     """Kinds of pods that may run on all of them."""
 
 
+class _Offered:
+    """Types that are offered as required, and what each has for pods beside DaemonSets."""
+
+    def __init__(
+        self, shelf: Shelf, required: tuple[Requirement, ...], labels: Mapping[str, str], daemons: tuple[Pod, ...]
+    ) -> None:
+        self._types = shelf.types
+        self._bought = Requirements.of(required)
+        self._given = self._bought & Requirements.from_labels({**labels, **_LATER})
+        self._daemons = daemons
+        self._by_place = any(_PLACE & a.by_key.keys() for d in daemons for a in alternatives(d))
+        self._rooms: dict[InstanceTypeName, Resources] = {}
+        self._together: dict[tuple[InstanceTypeName, ...], tuple[tuple[InstanceType, ...], Resources]] = {}
+
+    def together(self, launch: Launch) -> tuple[tuple[InstanceType, ...], Resources]:
+        """All types of a launch, and what every one of them has."""
+        listed = launch.instance_types
+        if listed not in self._together:
+            if len(self._together) == _MOST_KEPT:
+                self._together.clear()
+            least = _least([self._room(launch, name) for name in listed])
+            self._together[listed] = tuple(self._types[name] for name in listed), least
+        return self._together[listed]
+
+    def _room(self, launch: Launch, name: InstanceTypeName) -> Resources:
+        if name not in self._rooms:
+            kind = self._types.get(name)
+            if kind is None or not any(is_allowed(self._bought, o) for o in kind.offerings):
+                raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
+            places: set[tuple[str, str] | None] = {None}
+            if self._by_place:
+                # What runs beside the pods depends on where EC2 has it: each offering that is allowed must hold them.
+                places = {(o.zone, o.capacity_type) for o in kind.offerings if is_allowed(self._bought, o)}
+            running = [
+                [_requests(d) for d in self._daemons if _may_run(kind, self._given, d, place)] for place in places
+            ]
+            self._rooms[name] = _least([reduce(sub, requests, kind.allocatable) for requests in running])
+        return self._rooms[name]
+
+
 class _Launches:
     """Whatever type a launch falls back to must hold its pods and daemons, and be what its pods require."""
 
     def __init__(self, asked: PackingInput) -> None:
-        self._types = {(name, t.name): t for name, listed in asked.instance_types.items() for t in listed}
+        self._asked = asked
         self._errors = tuple(e for e in asked.capacity_errors if e.until > asked.now)
         self._daemons = daemon_pods(asked)
-        self._by_place = any(_PLACE & a.by_key.keys() for d in self._daemons for a in alternatives(d))
         self._alike: dict[object, _Alike] = {}
-        self._rooms: dict[object, dict[str, tuple[InstanceType, Resources]]] = {}
         self._priced: set[object] = set()
 
     def check(self, launch: Launch, pods: Sequence[Pod]) -> None:
@@ -83,11 +125,11 @@ class _Launches:
                 continue
             if (taint := untolerated(pod.tolerations, launch.draft.taints)) is not None:
                 raise PlanInvalid(f"launch {launch.id}: pod {pod.key} does not tolerate {taint.key}")
-            for own in alike.types:
+            for own in alike.types if _asks_of_nodes(pod) else ():
                 if not _may_run(own, alike.given, pod):
                     raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {own.name}")
             alike.allowed.add(kind)
-        needed = sum((_requests(pod) for pod in pods), start=ZERO)
+        needed = Resources.total(map(_requests, pods))
         if not needed.fits_in(alike.least):
             raise PlanInvalid(f"launch {launch.id}: its pods do not fit on every one of its types")
         self._is_priced(launch, alike.bought)
@@ -102,30 +144,12 @@ class _Launches:
         given = bought & Requirements.from_labels(draft.labels | _LATER)
         # Which of its types a launch becomes is no requirement of any: all else decides what each of them offers.
         rest = tuple(r for r in draft.requirements if r.key != names.INSTANCE_TYPE)
-        known = self._rooms.setdefault((draft.node_class, rest, tuple(draft.labels.items()), draft.taints), {})
-        for name in launch.instance_types:
-            if name not in known:
-                known[name] = self._offered(launch, name, bought, given)
-        rooms = [known[name] for name in launch.instance_types]
-        found = _Alike(bought, given, tuple(kind for kind, _ in rooms), _least([room for _, room in rooms]), set())
-        self._alike[key] = found
+        daemons = tuple(d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None)
+        shelf = self._asked.shelf(draft.node_class)
+        offered = self._asked.shelves.kept(_Offered, shelf, rest, draft.labels, daemons)
+        types, least = offered.together(launch)
+        found = self._alike[key] = _Alike(bought, given, types, least, set())
         return found
-
-    def _offered(
-        self, launch: Launch, name: str, bought: Requirements, given: Requirements
-    ) -> tuple[InstanceType, Resources]:
-        """A type of a launch, and what it has for pods beside DaemonSets."""
-        draft = launch.draft
-        kind = self._types.get((draft.node_class, InstanceTypeName(name)))
-        if kind is None or not any(is_allowed(bought, o) for o in kind.offerings):
-            raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
-        daemons = [d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None]
-        places: set[tuple[str, str] | None] = {None}
-        if self._by_place:
-            # What runs beside the pods depends on where EC2 has it: each offering that is allowed must hold them.
-            places = {(o.zone, o.capacity_type) for o in kind.offerings if is_allowed(bought, o)}
-        running = [[_requests(d) for d in daemons if _may_run(kind, given, d, place)] for place in places]
-        return kind, _least([reduce(sub, requests, kind.allocatable) for requests in running])
 
     def _is_priced(self, launch: Launch, bought: Requirements) -> None:
         """The expected offering is there, allowed, not refused lately, and costs what is said."""
@@ -134,7 +158,7 @@ class _Launches:
         if seen in self._priced:
             return
         self._priced.add(seen)
-        kind = self._types[launch.draft.node_class, launch.instance_type]
+        kind = self._asked.shelf(launch.draft.node_class).types[launch.instance_type]
         if launch.instance_type not in launch.instance_types or not any(
             (o.zone, o.capacity_type, o.price_nano_usd) == expected
             and is_allowed(bought, o)
@@ -148,6 +172,11 @@ def _kind(pod: Pod) -> object:
     return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.volume_terms, pod.tolerations)
 
 
+def _asks_of_nodes(pod: Pod) -> bool:
+    """Whether the node's labels matter to the pod."""
+    return bool(pod.node_selector or pod.affinity_terms or pod.volume_terms)
+
+
 def _requests(pod: Pod) -> Resources:
     return pod.requests if pod.requests.pods else pod.requests + Resources(pods=1)
 
@@ -155,13 +184,10 @@ def _requests(pod: Pod) -> Resources:
 def _least(rooms: Sequence[Resources]) -> Resources:
     """The least of each resource; what one of them lacks counts as none."""
     named = sorted({name for room in rooms for name, _ in room.extended})
-    return Resources(
-        min((room.cpu_milli for room in rooms), default=0),
-        min((room.memory_bytes for room in rooms), default=0),
-        min((room.pods for room in rooms), default=0),
-        min((room.ephemeral_storage_bytes for room in rooms), default=0),
-        tuple((name, min(room.amount(name) for room in rooms)) for name in named),
-    )
+    amounts = ((room.cpu_milli, room.memory_bytes, room.pods, room.ephemeral_storage_bytes) for room in rooms)
+    cpu, memory, pods, storage = map(min, zip(*amounts, strict=True)) if rooms else (0, 0, 0, 0)
+    rest = tuple((name, min(room.amount(name) for room in rooms)) for name in named)
+    return Resources(cpu, memory, pods, storage, rest)
 
 
 def _may_run(kind: InstanceType, given: Requirements, pod: Pod, place: tuple[str, str] | None = None) -> bool:
@@ -170,7 +196,7 @@ def _may_run(kind: InstanceType, given: Requirements, pod: Pod, place: tuple[str
     A pod must run on every such node; a DaemonSet's counts where it runs on some. A place is a zone and a capacity
     type.
     """
-    if not (pod.node_selector or pod.affinity_terms or pod.volume_terms):
+    if not _asks_of_nodes(pod):
         return True
     places = [(o.zone, o.capacity_type) for o in kind.offerings] if place is None else [place]
     own = type_labels(kind.requirements) & Requirements(
@@ -195,15 +221,15 @@ def _rooms_hold(asked: PackingInput, placements: Iterable[Placement], pods: Mapp
     claims: dict[str, Pair] = {
         pair.claim.name: pair for pair in asked.pairs if pair.claim is not None and pair.node is None
     }
-    there: defaultdict[str, Resources] = defaultdict(lambda: ZERO)
+    there: dict[str | None, list[Resources]] = {name: [] for is_node, name in sent if is_node}
     for pod in asked.bound:
-        if pod.node_name in nodes and (True, pod.node_name) in sent and not pod.is_finished:
-            there[pod.node_name] = there[pod.node_name] + pod.requests
+        if pod.node_name in there and not pod.is_finished:
+            there[pod.node_name].append(pod.requests)
     for (is_node, name), placed in sent.items():
         pair = (nodes if is_node else claims).get(name)
         if pair is None or name in asked.without or _is_going(pair):
             raise PlanInvalid(f"pod {placed[0].key} is sent to {name}, which takes none")
-        needed = sum((_requests(pod) for pod in placed), start=there[name])
+        needed = Resources.total((*(there[name] if is_node else ()), *map(_requests, placed)))
         if not needed.fits_in(_room(pair)):
             raise PlanInvalid(f"the pods that are sent to {name} do not fit there")
         for pod in {_kind(pod): pod for pod in placed}.values():
@@ -233,7 +259,7 @@ def _accepts(pair: Pair, pod: Pod) -> None:
         taints = lasting((*taints, *claim.taints), claim)
     if (taint := untolerated(pod.tolerations, taints)) is not None:
         raise PlanInvalid(f"pod {pod.key} does not tolerate {taint.key} where it is sent")
-    if node is not None and (claim is None or claim.is_true("Registered")):
+    if node is not None and (claim is None or claim.is_true("Registered")) and _asks_of_nodes(pod):
         labels = {names.HOSTNAME: node.name} | normalized_labels(node.meta.labels)
         if not any(alternative.admits(labels) for alternative in alternatives(pod)):
             raise PlanInvalid(f"pod {pod.key} may not run on {node.name}")
