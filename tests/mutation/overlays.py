@@ -31,6 +31,12 @@ OVERLAYS: Final[Mutants] = {
             "holds=lambda spec: spec.price is None or spec.price_adjustment is None",
             "holds=lambda spec: True",
         ),
+        # Of one that counts the conditions leave that open.
+        Mutant(
+            ENGINE,
+            'return tuple(Condition(kind, "True", kind, observed_generation=generation) for kind in _TYPES)',
+            'return tuple(Condition(kind, "Unknown", kind, observed_generation=generation) for kind in _TYPES)',
+        ),
     ),
     "15.2": (
         # Every offering of a type is meant.
@@ -91,5 +97,7 @@ OVERLAYS: Final[Mutants] = {
     "15.5": (
         # Faults are not looked at.
         Mutant(ENGINE, "if overlay.faults:", "if False:"),
+        # Its condition says nothing of them.
+        Mutant(ENGINE, "    if not overlay.faults:\n        return tuple(", "    if True:\n        return tuple("),
     ),
 }
