@@ -10,6 +10,7 @@ import copy
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,9 @@ def _plain(name: str, spec: Json, labels: dict[str, str]) -> Json:
 
 
 def _node(name: str, labels: dict[str, str], taints: Iterable[Json], room: Amounts) -> Json:
-    amounts = {n: f"{int(v * 1000)}m" if n == "cpu" else str(int(v)) for n, v in room.items()} or {"pods": "5"}
+    # Where DaemonSets will want more than there is, nothing is left; the API server takes no less than that.
+    left = {n: max(v, Fraction(0)) for n, v in room.items()}
+    amounts = {n: f"{int(v * 1000)}m" if n == "cpu" else str(int(v)) for n, v in left.items()} or {"pods": "5"}
     ready = {"type": "Ready", "status": "True", "reason": "Test", "message": ""}
     return {
         "metadata": {"name": name, "labels": labels},
