@@ -18,7 +18,7 @@ from agent.core.grouping import Group
 from agent.core.queues import BLOCK, Queue
 from agent.core.space import Vector
 from agent.core.terrain import Terrain
-from agent.core.weights import Worth, worth
+from agent.core.weights import Worth, worth, worth_of
 
 SLACK: Final = 0.03
 """How much worse than the best a column may be, by worth for price, to be tried."""
@@ -123,7 +123,7 @@ def _served(state: _State, group: Group) -> list[Bin]:
         for d, amount in enumerate(amounts):
             total[d] += amount * state.left[n]
     prices = _course(state, group, total).worth.prices if any(total) else ()
-    rated = sorted((_value(amounts, prices), -n) for n, amounts in group.asked.items() if state.left[n])
+    rated = sorted((worth_of(amounts, prices), -n) for n, amounts in group.asked.items() if state.left[n])
     waiting = [-n for _, n in rated]
     while waiting:
         heads = list(islice((n for n in reversed(waiting) if state.left[n]), max(1, state.style.heads)))
@@ -207,7 +207,7 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     found = group.worth if whole else worth(total, [(price, net) for _, price, net in offers])
     bought = [sum(y * offers[i][2][d] for i, y in found.bought.items()) for d in range(len(total))]
     aim = tuple(min(1.0, amount / most) if most else 1.0 for amount, most in zip(total, bought, strict=True))
-    rated = [(c, price, _value(net, found.prices)) for c, price, net in offers]
+    rated = [(c, price, worth_of(net, found.prices)) for c, price, net in offers]
     enough = (1 - SLACK) * max(value / (price or 1) for _, price, value in rated)
     good = tuple(
         (c, price, value, found.bought.get(i, 0.0))
@@ -234,7 +234,7 @@ def _ceiling(group: Group, total: Sequence[int]) -> float:
 def _candidates(state: _State, group: Group, total: Sequence[int], largest: int) -> list[int]:
     """The most efficient columns of a fitting size by the group's course, and one that holds the largest demand."""
     course = state.courses[group.number]
-    need = _value(total, course.worth.prices)
+    need = worth_of(total, course.worth.prices)
     if group.slot is not None and course.worth.prices[-1] > 0 and total[-1] > group.slot[1]:
         # So many nodes are forced that the size of each follows.
         size = need * group.slot[1] / total[-1]
@@ -263,7 +263,3 @@ def _holding(state: _State, group: Group, total: Sequence[int]) -> list[int]:
         used[d] = amount
     mask = ground.problem.space.fits(tuple(used))
     return [c for c in group.nets if mask >> c & 1][:1]
-
-
-def _value(amounts: Sequence[int], prices: Sequence[float]) -> float:
-    return float(sum(map(mul, amounts, prices)))

@@ -112,3 +112,8 @@ def _pivot(rows: list[list[float]], slack: list[float], gain: list[float], step:
     factor = gain[column]
     gain[:] = [value - factor * other for value, other in zip(gain, own, strict=True)]
     gain[column] = -factor * own[column]
+
+
+def worth_of(amounts: Sequence[float], prices: Sequence[float]) -> float:
+    """What amounts are worth at these prices of a unit of each."""
+    return float(sum(map(mul, amounts, prices)))

@@ -12,9 +12,10 @@ from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
 from agent.core.patterns.generating import generated, suits
 from agent.core.patterns.knapsack import Item, Knapsack
-from agent.core.patterns.master import Master, Pattern, dot
+from agent.core.patterns.master import Master, Pattern
 from agent.core.steered import Style, steered
 from agent.core.terrain import Terrain
+from agent.core.weights import worth_of
 from tests.build import instance_type
 from tests.core.problems import demand, faults, space
 
@@ -46,7 +47,7 @@ def test_the_programme_ends_where_no_pattern_is_worth_more_than_it_costs_and_all
         assert sum(dict(p.content).get(row, 0) * amount for p, amount in bought) >= count - 1e-6
     assert all(p.worth(master.duals) <= p.price * (1 + 1e-6) for p in master.patterns)
     paid = sum(p.price * amount for p, amount in bought)
-    assert paid == pytest.approx(dot(master.duals, counts))
+    assert paid == pytest.approx(worth_of(master.duals, counts))
 
 
 def test_halves_of_two_patterns_are_cheaper_than_a_node_for_each_kind() -> None:

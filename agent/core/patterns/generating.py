@@ -13,10 +13,10 @@ from agent.core.bins import Bin
 from agent.core.grouping import Group
 from agent.core.hosts import FREE
 from agent.core.patterns.knapsack import Best, Item, Knapsack
-from agent.core.patterns.master import Master, Pattern, dot
+from agent.core.patterns.master import Master, Pattern
 from agent.core.steered import Style, steered
 from agent.core.terrain import Terrain
-from agent.core.weights import worth
+from agent.core.weights import worth, worth_of
 
 MOST_ROWS: Final = 64
 """A step of the programme takes the square of its rows."""
@@ -171,7 +171,7 @@ class _Generation:
             if ratio not in weights:
                 weights[ratio] = self._weighed(net)
             prices, items = weights[ratio]
-            weight = dot(net, prices)
+            weight = worth_of(net, prices)
             if weight > price * (1 + GAIN):
                 promising.append((-weight / max(price, 1), column, price, Knapsack(items, room, weight, self.guard)))
         found: list[tuple[int, float]] = []
@@ -210,7 +210,7 @@ class _Generation:
             weights[dims[at]] = weight
         items = []
         for row in valued:
-            weight = max(dot(asked[row], weights), duals[row])
+            weight = max(worth_of(asked[row], weights), duals[row])
             items.append(Item(duals[row] / weight, weight, self.packed[row], duals[row], self.counts[row], row))
         items.sort(key=lambda i: (-i.density, -i.weight, i.row))
         return tuple(weights), items

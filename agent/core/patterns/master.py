@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import mul
 from typing import Final, NamedTuple
 
 _EPSILON: Final = 1e-9
@@ -100,8 +99,3 @@ class Master:
         """Patterns and how much of each."""
         pairs = zip(self.basis, self.amounts, strict=True)
         return [(self.patterns[number], amount) for number, amount in sorted(pairs) if number >= 0 and amount > 0]
-
-
-def dot(one: Sequence[float], other: Sequence[float]) -> float:
-    """The sum of products."""
-    return float(sum(map(mul, one, other)))
