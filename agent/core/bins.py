@@ -82,7 +82,8 @@ class Problem:
 
     def price(self, bins: Iterable[Bin]) -> int:
         """What the bins cost when each becomes the cheapest column that holds it."""
-        return sum(self.space.price(found.mask) for found in bins)
+        price = self.space.price
+        return sum([price(found.mask) for found in bins])
 
     def placed(self, bins: Iterable[Bin]) -> int:
         """How many pods have a place in the bins."""

@@ -30,6 +30,8 @@ FEW_COLUMNS: Final = 100
 
 Side = tuple[int, Vector]
 """Columns, and what a unit of each resource is worth on them, in parts."""
+_Rated = tuple[float, int, int, int]
+"""A column's price for its worth, its price, its number, and what it is worth."""
 
 
 def lower_bound(ground: Ground) -> int:
@@ -119,23 +121,27 @@ def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side], ceiling
     usable = {m: [(worths, [r for r in listed if m >> r[2] & 1]) for worths, listed in rated] for m in masks}
     paid = 0
     for group in found:
-        own = usable[group.mask]
+        best_of = {single: _best(usable[group.mask], single) for single in {ground.single[n] for n in group.asked}}
         for n in group.asked:
             demand = ground.problem.demands[n]
             amounts = [demand.amounts[d] for d in ground.dims]
-            single, least = ground.single[n], -1
-            for worths, listed in own:
-                # By price for their worth: the first that holds it is the cheapest of its side.
-                best = next((r for r in listed if single >> r[2] & 1), None)
-                if best is not None:
-                    pays = sum(map(mul, amounts, worths)) * best[1] * _PART // max(best[3], 1)
-                    least = pays if least < 0 else min(least, pays)
-            paid += max(least, 0) * demand.count
+            pays = [
+                sum(map(mul, amounts, worths)) * price * _PART // whole
+                for worths, price, whole in best_of[ground.single[n]]
+            ]
+            paid += min(pays, default=0) * demand.count
     return paid // _PART
 
 
-def _rated(ground: Ground, mask: int, worths: Vector, ceiling: int | None) -> list[tuple[float, int, int, int]]:
-    """Columns up to a price: price for worth, price, number, worth; the cheapest for its worth first."""
+def _best(sides: Iterable[tuple[Vector, list[_Rated]]], single: int) -> list[tuple[Vector, int, int]]:
+    """Of each side that holds a pod: its worths, and the price and worth of the column that makes it cheapest."""
+    # By price for their worth: the first that holds it is the cheapest of its side.
+    found = ((worths, next((r for r in listed if single >> r[2] & 1), None)) for worths, listed in sides)
+    return [(worths, rated[1], max(rated[3], 1)) for worths, rated in found if rated is not None]
+
+
+def _rated(ground: Ground, mask: int, worths: Vector, ceiling: int | None) -> list[_Rated]:
+    """Columns up to a price; the cheapest for its worth first."""
     space = ground.problem.space
     usable = mask if ceiling is None else mask & space.up_to(ceiling)
     found = []

@@ -9,7 +9,7 @@ from agent.core.bins import Bin, Demand
 from agent.core.fields import MOST
 from agent.core.grouping import Group
 from agent.core.hosts import EMPTY, FREE, HostState
-from agent.core.queues import Entry, Queue
+from agent.core.queues import Entry, Queue, Stock
 from agent.core.requirements import Requirements
 from agent.core.terrain import Terrain
 
@@ -62,27 +62,30 @@ class Filling:
         self._take(number, 1, packed, amounts)
         return True
 
-    def fill(self, queues: Sequence[Queue]) -> None:
+    def fill(self, stock: Stock, queues: Sequence[Queue]) -> None:
         """Add units until none of the queued ones fits, each time from the resource that lags behind most."""
         at = [0] * len(queues)
-        waiting = [d for d, own in enumerate(queues) if own.entries]
-        shares = self.shares
+        waiting = [d for d, own in enumerate(queues) if own.order]
+        shares, entries, packed, kinds = self.shares, stock.entries.listed, stock.packed, stock.kinds
         while waiting:
             d = min(waiting, key=shares.__getitem__)
             own = queues[d]
             # What did not fit once will not fit later: room only shrinks.
-            place = own.next(self.room, at[d])
+            place = own.next(packed, self.room, at[d])
             number = -1
-            while place < len(own.entries):
-                number = self._joining(own.entries[place], own.kinds[place])
+            while place < len(own.order):
+                number = self._joining(entries[own.order[place]], kinds[own.order[place]])
                 if number >= 0:
                     break
-                place = own.next(self.room, place + 1)
+                place = own.next(packed, self.room, place + 1)
             at[d] = place
             if number < 0:
                 waiting.remove(d)
             else:
-                self._add(number, d, own.entries[place])
+                entry = entries[own.order[place]]
+                self._add(number, d, entry)
+                # Of most entries there is one demand, and of that nothing is left.
+                at[d] += len(entry.numbers) == 1 and self.taken[number] == self.left[number]
 
     def price(self) -> int:
         """Of the cheapest column, of those that are worth trying, that holds what is in it."""

@@ -9,7 +9,7 @@ from agent.core.bins import Bin, Demand
 from agent.core.growing import Ground, Growing
 from agent.core.hosts import FREE, HostRule
 
-LOOKED_AT: Final = (0.5, 0.75)
+LOOKED_AT: Final = (0.5, 0.6, 0.7, 0.8)
 """After these shares of the demands it is looked at whether the nodes are too dear already; a look at all of them costs
 some hundredths of what filling them does."""
 

@@ -21,7 +21,7 @@ from agent.core.settling import overtaken, unsettled
 from agent.core.shapes import Rules, Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
-from agent.core.space import Space
+from agent.core.space import Space, Vector
 from agent.core.templates import by_weight, template, unusable
 from agent.core.topology.cells import Deal
 from agent.core.topology.dealing import Dealing
@@ -34,6 +34,8 @@ from agent.model.plan import Placement
 from agent.model.reasons import Reason, Refusal
 from agent.model.resources import Resources
 
+_Bounded = tuple[Vector, int, int]
+"""What each of some pods asks, how many there are, and the columns that their rules allow."""
 ROUNDS = 8
 """How often pods for which nothing could be bought are dealt anew: on smaller types, from other pools, or with fewer
 preferences."""
@@ -179,27 +181,29 @@ def _least(packing: _Packing, dropped: frozenset[PodKey]) -> int:
     for number, shop in enumerate(packing.shops):
         sold = {shape: pods for (shelf, shape), pods in counts.items() if shelf == number and pods}
         if sold:
-            demands = tuple(_bounded(packing, shop.all(), sold))
+            asked = list(_bounded(packing, shop.all(), sold))
             ground = packing.grounds.get(number)
-            same = ground is not None and ground.problem.space is shop.all() and _ask_the_same(ground, demands)
-            least += lower_bound(ground if ground and same else Ground.of(Problem(shop.all(), demands)))
+            if ground is None or ground.problem.space is not shop.all() or not _is_all(ground, asked):
+                demands = tuple(Demand(n, *own) for n, own in enumerate(asked))
+                ground = Ground.of(Problem(shop.all(), demands))
+            least += lower_bound(ground)
     return least
 
 
-def _ask_the_same(ground: Ground, demands: Sequence[Demand]) -> bool:
+def _is_all(ground: Ground, asked: Sequence[_Bounded]) -> bool:
     """Whether what was packed is just that, without rules of nodes: then it need not be looked at once more."""
     packed = ground.problem.demands
-    return len(packed) == len(demands) and all(
-        one.host is FREE and one.size == 1 and (one.amounts, one.count, one.mask) == (two.amounts, two.count, two.mask)
-        for one, two in zip(packed, demands, strict=True)
+    return len(packed) == len(asked) and all(
+        one.host is FREE and one.size == 1 and (one.amounts, one.count, one.mask) == own
+        for one, own in zip(packed, asked, strict=True)
     )
 
 
-def _bounded(packing: _Packing, space: Space, counts: dict[int, int]) -> Iterator[Demand]:
+def _bounded(packing: _Packing, space: Space, counts: dict[int, int]) -> Iterator[_Bounded]:
     masks: dict[Rules, int] = {}
     for number, pods in sorted(counts.items()):
         shape = packing.scene.shapes[number]
-        yield Demand(number, space.vector(shape.requests), pods, _columns(space, shape, masks))
+        yield space.vector(shape.requests), pods, _columns(space, shape, masks)
 
 
 def _columns(space: Space, shape: Shape, masks: dict[Rules, int]) -> int:

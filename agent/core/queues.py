@@ -42,103 +42,107 @@ class Entry:
         return sum(kind for kind, own in self.members.items() if any(left[n] for n in own))
 
 
-def entries(fields: Fields, asked: Iterable[Asked]) -> tuple[Entry, ...]:
-    """Demands by what a unit of them takes."""
-    alike: dict[Vector, dict[int, list[int]]] = {}
-    for number, kind, amounts in asked:
-        alike.setdefault(amounts, {}).setdefault(1 << kind, []).append(number)
-    return tuple(
-        Entry(
-            amounts,
-            fields.packed(amounts),
-            sum(members),
-            {kind: tuple(own) for kind, own in members.items()},
-            tuple(n for own in members.values() for n in own),
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """All that some queues are of."""
+
+    listed: tuple[Entry, ...]
+    place_of: dict[int, int]
+    """Per demand: its entry."""
+
+    @classmethod
+    def of(cls, fields: Fields, asked: Iterable[Asked]) -> "Entries":
+        """Demands by what a unit of them takes."""
+        alike: dict[Vector, dict[int, list[int]]] = {}
+        for number, kind, amounts in asked:
+            alike.setdefault(amounts, {}).setdefault(1 << kind, []).append(number)
+        listed = tuple(
+            Entry(
+                amounts,
+                fields.packed(amounts),
+                sum(members),
+                {kind: tuple(own) for kind, own in members.items()},
+                tuple(n for own in members.values() for n in own),
+            )
+            for amounts, members in alike.items()
         )
-        for amounts, members in alike.items()
-    )
+        return cls(listed, {n: at for at, entry in enumerate(listed) for n in entry.numbers})
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What is left of entries, for all queues of them."""
+
+    entries: Entries
+    packed: list[int]
+    """What each takes, in fields; more than any room has, once nothing is left of it."""
+    kinds: list[int]
+    """Of which kinds anything is left of each, as bits."""
+    guard: int
+
+    @classmethod
+    def of(cls, fields: Fields, entries: Entries, left: Sequence[int]) -> "Stock":
+        """What there is in the beginning."""
+        kinds = [entry.kinds_left(left) for entry in entries.listed]
+        packed = [e.packed if own else fields.guard for e, own in zip(entries.listed, kinds, strict=True)]
+        return cls(entries, packed, kinds, fields.guard)
+
+    def exhaust(self, number: int, kind: int, left: Sequence[int]) -> None:
+        """Nothing is left of a demand of a kind, and perhaps nothing of that kind, or of the whole entry."""
+        place = self.entries.place_of.get(number)
+        if place is None:
+            return
+        entry = self.entries.listed[place]
+        if len(entry.numbers) == 1 or not any(left[n] for n in entry.members[kind]):
+            self.kinds[place] &= ~kind
+            if not self.kinds[place]:
+                self.packed[place] = self.guard
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """Entries in descending order of the resource that they take most of."""
 
     fields: Fields
     dimension: int
-    entries: tuple[Entry, ...]
+    entries: Entries
+    order: tuple[int, ...]
+    """The entries' numbers."""
     leads: tuple[int, ...]
     """What each takes of the resource, as negative amounts, so that they ascend."""
-    packed: list[int]
-    """What each takes, in fields; more than any room has, once nothing is left of it."""
-    kinds: list[int]
-    """Of which kinds anything is left of each, as bits."""
     blocks: tuple[int, ...]
-    """The least of each amount in every block."""
+    """The least of each amount in every block, in fields."""
     rests: tuple[int, ...]
     """The least of each amount in every block and all that follow."""
-    place_of: dict[int, int]
-    """Per demand: its entry."""
 
     @classmethod
-    def of(cls, fields: Fields, dimension: int, ordered: Sequence[Entry]) -> "Queue":
+    def of(cls, fields: Fields, dimension: int, entries: Entries, order: Sequence[int]) -> "Queue":
         """A queue of entries that are in order."""
-        if not ordered:
-            return cls(fields, dimension, (), (), [], [], (), (), {})
-        vectors = [entry.amounts for entry in ordered]
+        vectors = [entries.listed[at].amounts for at in order]
         blocks = [_least(vectors[i : i + BLOCK]) for i in range(0, len(vectors), BLOCK)]
         packed = tuple(map(fields.packed, blocks))
         rests = accumulate(reversed(blocks), lambda one, other: tuple(map(min, one, other)))
         return cls(
             fields,
             dimension,
-            tuple(ordered),
+            entries,
+            tuple(order),
             tuple([-v[dimension] for v in vectors]),
-            [entry.packed for entry in ordered],
-            [entry.kinds for entry in ordered],
             packed,
-            packed if len(packed) == 1 else tuple(map(fields.packed, rests))[::-1],
-            {n: at for at, entry in enumerate(ordered) for n in entry.numbers},
+            packed if len(packed) <= 1 else tuple(map(fields.packed, rests))[::-1],
         )
 
-    def live(self, left: Sequence[int]) -> "Queue":
-        """A queue of its own of what is left, to be used up."""
-        return self._of_kinds([entry.kinds_left(left) for entry in self.entries])
+    def compacted(self, kinds: Sequence[int]) -> "Queue":
+        """The queue without the entries of which no kind is left."""
+        kept = [at for at in self.order if kinds[at]]
+        return self if len(kept) == len(self.order) else Queue.of(self.fields, self.dimension, self.entries, kept)
 
-    def compacted(self) -> "Queue":
-        """The queue without the entries that are used up."""
-        return self._of_kinds(self.kinds)
+    def next(self, packed: Sequence[int], room: int, place: int) -> int:
+        """Where, from ``place`` on, the first entry is that the room holds; the number of entries when there is none.
 
-    def _of_kinds(self, kinds: list[int]) -> "Queue":
-        """Another one of the entries of which any kind is left."""
-        if not self.entries:
-            return self
-        if all(kinds):
-            return Queue(
-                self.fields,
-                self.dimension,
-                self.entries,
-                self.leads,
-                self.packed.copy(),
-                kinds.copy(),
-                self.blocks,
-                self.rests,
-                self.place_of,
-            )
-        kept = Queue.of(self.fields, self.dimension, [e for e, own in zip(self.entries, kinds, strict=True) if own])
-        kept.kinds = [own for own in kinds if own]
-        return kept
-
-    def exhaust(self, number: int, kind: int, left: Sequence[int]) -> None:
-        """Nothing is left of a demand of a kind, and perhaps nothing of that kind, or of the whole entry."""
-        place = self.place_of[number]
-        if not any(left[n] for n in self.entries[place].members[kind]):
-            self.kinds[place] &= ~kind
-            if not self.kinds[place]:
-                self.packed[place] = self.fields.guard
-
-    def next(self, room: int, place: int) -> int:
-        """The first entry from ``place`` on that the room holds; the number of entries when there is none."""
-        guard, packed, end, width = self.fields.guard, self.packed, len(self.packed), self.fields.width
+        ``packed`` is what each entry takes, as a stock has it.
+        """
+        guard, order, end, width = self.fields.guard, self.order, len(self.order), self.fields.width
         own = room >> (self.dimension * width) & ((1 << (width - 1)) - 1)
         place = bisect_left(self.leads, -own, place)
         while place < end:
@@ -148,22 +152,22 @@ class Queue:
             stop = min((block + 1) * BLOCK, end)
             if (room - self.blocks[block]) & guard == guard:
                 for i in range(place, stop):
-                    if (room - packed[i]) & guard == guard:
+                    if (room - packed[order[i]]) & guard == guard:
                         return i
             place = stop
         return end
 
 
-def queues(fields: Fields, net: Vector, listed: Iterable[Entry]) -> tuple[Queue, ...]:
+def queues(fields: Fields, net: Vector, entries: Entries) -> tuple[Queue, ...]:
     """One queue per resource, of the demands that take the largest share of it."""
-    sorted_: list[list[tuple[int, float, Vector, Entry]]] = [[] for _ in net]
+    sorted_: list[list[tuple[int, float, Vector, int]]] = [[] for _ in net]
     scale = [1.0 / room if room else 0.0 for room in net]
-    for entry in listed:
+    for at, entry in enumerate(entries.listed):
         amounts = entry.amounts
         shares = list(map(mul, amounts, scale))
         dimension = shares.index(max(shares))
-        sorted_[dimension].append((-amounts[dimension], -sum(shares), amounts, entry))
-    return tuple(Queue.of(fields, d, [e for *_, e in sorted(own)]) for d, own in enumerate(sorted_))
+        sorted_[dimension].append((-amounts[dimension], -sum(shares), amounts, at))
+    return tuple(Queue.of(fields, d, entries, [at for *_, at in sorted(own)]) for d, own in enumerate(sorted_))
 
 
 def _least(vectors: Sequence[Vector]) -> Vector:

@@ -84,6 +84,7 @@ class Space:
     _labels: tuple[ColumnLabels, ...]
     _nets: dict[int, Vector] = field(default_factory=dict)
     _fitting: dict[Vector, int] = field(default_factory=dict)
+    _prices: dict[int, int] = field(default_factory=dict)
     _counted: dict[int, int] = field(default_factory=dict)
     _listed: dict[int, tuple[tuple[InstanceType, ...], int]] = field(default_factory=dict)
     _efficient: dict[tuple[int, tuple[int, ...]], tuple[int, ...]] = field(default_factory=dict)
@@ -97,7 +98,8 @@ class Space:
             resources.pods,
             resources.ephemeral_storage_bytes,
         )
-        return first + tuple(resources.amount(name) for name in self.dimensions[len(first) :])
+        more = self.dimensions[len(first) :]
+        return first + tuple([resources.amount(name) for name in more]) if more else first
 
     def net(self, column: int) -> Vector:
         """What pods can have of a column: allocatable less the DaemonSets that will run there."""
@@ -141,7 +143,10 @@ class Space:
 
     def price(self, mask: int) -> int:
         """Nano-dollars per hour of the cheapest column of a set that is not empty."""
-        return self.columns[self.cheapest(mask)].price
+        found = self._prices.get(mask)
+        if found is None:
+            found = self._prices[mask] = self.columns[self.cheapest(mask)].price
+        return found
 
     @property
     def dearest(self) -> int:
@@ -235,6 +240,7 @@ class Space:
         """Answers to questions that depend on pods, once there are many: the space is kept for longer than these."""
         answers: tuple[dict[Any, Any], ...] = (
             self._fitting,
+            self._prices,
             self._counted,
             self._listed,
             self._efficient,
@@ -252,7 +258,7 @@ class Space:
         parts = tuple(replace(part, mask=part.mask & kept) for part in self.parts)
         members = tuple(mask & kept for mask in self.members)
         fewer = replace(self, parts=parts, every=self.every & kept, members=members)
-        return replace(fewer, _nets={}, _fitting={}, _efficient={}, _maximal={})
+        return replace(fewer, _nets={}, _fitting={}, _prices={}, _efficient={}, _maximal={})
 
 
 def lowest(mask: int) -> int:

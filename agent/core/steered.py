@@ -15,7 +15,7 @@ from agent.core.bins import Bin
 from agent.core.filling import Filling
 from agent.core.firstfit import begun
 from agent.core.grouping import Group
-from agent.core.queues import BLOCK, Queue
+from agent.core.queues import BLOCK, Queue, Stock
 from agent.core.space import Vector
 from agent.core.terrain import Terrain
 from agent.core.weights import Worth, worth, worth_of
@@ -64,10 +64,10 @@ class _State:
     """How many had when the queues were made."""
     queues: dict[tuple[int, int, bool], tuple[Queue, ...]] = field(default_factory=dict)
     """Per group, column and whether they are the group's own."""
-    live: dict[int, list[Queue]] = field(default_factory=dict)
-    """Copies of the terrain's queues, by their identity, that lose what is used up."""
-    holding: dict[int, dict[int, Queue]] = field(default_factory=dict)
-    """Of each of these lists: which queue a demand is in."""
+    live: dict[int, tuple[Queue, ...]] = field(default_factory=dict)
+    """The terrain's queues, by their identity, without what is used up."""
+    stocks: dict[int, Stock] = field(default_factory=dict)
+    """Per entries, by their identity: what is left of them."""
     courses: dict[int, "_Course"] = field(default_factory=dict)
     """Per group."""
     offers: dict[int, list[tuple[int, int, Vector]]] = field(default_factory=dict)
@@ -79,9 +79,16 @@ class _State:
         if key not in self.queues:
             shared = self.terrain.queues(group, column, own=own)
             if id(shared) not in self.live:
-                self._hold(id(shared), [queue.live(self.left) for queue in shared])
-            self.queues[key] = tuple(self.live[id(shared)])
+                self.live[id(shared)] = tuple(queue.compacted(self.stock(queue).kinds) for queue in shared)
+            self.queues[key] = self.live[id(shared)]
         return self.queues[key]
+
+    def stock(self, queue: Queue) -> Stock:
+        """What is left of the entries of a queue."""
+        found = self.stocks.get(id(queue.entries))
+        if found is None:
+            found = self.stocks[id(queue.entries)] = Stock.of(self.terrain.fields, queue.entries, self.left)
+        return found
 
     def take(self, content: Iterable[tuple[int, int]], times: int) -> None:
         """The demands lose what bins of this content hold."""
@@ -90,19 +97,14 @@ class _State:
             if self.left[number]:
                 continue
             self.alive -= 1
-            for holding in self.holding.values():
-                if number in holding:
-                    holding[number].exhaust(number, 1 << self.terrain.kind_of[number], self.left)
+            for stock in self.stocks.values():
+                stock.exhaust(number, 1 << self.terrain.kind_of[number], self.left)
         if self.alive < self.fresh * STALE and self.fresh > BLOCK:
             # Blocks of what is used up would be looked into again and again.
             self.fresh = self.alive
             self.queues.clear()
             for key, queues in self.live.items():
-                self._hold(key, [queue.compacted() for queue in queues])
-
-    def _hold(self, key: int, queues: list[Queue]) -> None:
-        self.live[key] = queues
-        self.holding[key] = {number: queue for queue in self.live[key] for number in queue.place_of}
+                self.live[key] = tuple(queue.compacted(self.stock(queue).kinds) for queue in queues)
 
 
 def steered(terrain: Terrain, style: Style, counts: Sequence[int]) -> tuple[Bin, ...]:
@@ -167,12 +169,17 @@ def _scored(
     filling = Filling.begin(state.terrain, at, state.left, course.aim)
     if head >= 0 and not (state.terrain.single[head] >> column & 1 and filling.start(head)):
         return []
-    filling.fill(state.queued(group, column, own=True))
+    _fill(state, filling, state.queued(group, column, own=True))
     worth = filling.value(course.worth.prices)
     if filling.taken and (others := state.queued(group, column, own=False)):
-        filling.fill(others)
+        _fill(state, filling, others)
         worth += filling.strangers()
     return [(worth / max(filling.price(), 1), number, filling)] if filling.taken else []
+
+
+def _fill(state: _State, filling: Filling, queues: tuple[Queue, ...]) -> None:
+    if queues:
+        filling.fill(state.stock(queues[0]), queues)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from agent.core.fields import Fields
 from agent.core.grouping import Group, amounts_of, groups, slotted
 from agent.core.growing import Ground
 from agent.core.hosts import EMPTY, FREE, HostRule
-from agent.core.queues import Entry, Queue, entries, queues
+from agent.core.queues import Entries, Queue, queues
 from agent.core.requirements import Requirements
 from agent.core.space import Vector
 
@@ -42,7 +42,7 @@ class Terrain:
     """The share of the dearest column's price at which columns are typical."""
     _shapes: dict[Vector, Vector] = field(default_factory=dict)
     _queues: dict[tuple[int, tuple[int, ...], Vector], tuple[Queue, ...]] = field(default_factory=dict)
-    _listed: dict[tuple[int, tuple[int, ...]], tuple[Entry, ...]] = field(default_factory=dict)
+    _listed: dict[tuple[int, tuple[int, ...]], Entries] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ground: Ground, typical: float = TYPICAL) -> "Terrain":
@@ -85,7 +85,7 @@ class Terrain:
             return ()
         found = self._entries(group, listed)
         # What there is only one of is in order, whatever the column.
-        shape = self._shape(group.nets[column]) if len(found) > 1 else ()
+        shape = self._shape(group.nets[column]) if len(found.listed) > 1 else ()
         key = (group.number, listed, shape)
         if key not in self._queues:
             net = self._net(group, shape) if shape else group.nets[column]
@@ -104,7 +104,7 @@ class Terrain:
             self._shapes[net] = tuple([(amount * 4 // (net[0] or 1)).bit_length() for amount in net])
         return self._shapes[net]
 
-    def _entries(self, group: Group, listed: tuple[int, ...]) -> tuple[Entry, ...]:
+    def _entries(self, group: Group, listed: tuple[int, ...]) -> Entries:
         key = (group.number, listed)
         if key not in self._listed:
             demands, dims = self.ground.problem.demands, self.ground.dims
@@ -114,7 +114,7 @@ class Terrain:
                 for number in listed
                 for n in self.groups[number].asked
             ]
-            self._listed[key] = entries(self.fields, asked)
+            self._listed[key] = Entries.of(self.fields, asked)
         return self._listed[key]
 
 

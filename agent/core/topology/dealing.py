@@ -30,7 +30,8 @@ class Dealing(Seating):
     _load: dict[Values, int] = field(default_factory=dict)
     _dealt: dict[tuple[str, ...], int] = field(default_factory=dict)
     """By topology keys: how many pods were dealt to domains of these."""
-    _plain: dict[tuple[Rules, int], bool] = field(default_factory=dict)
+    _plain: dict[tuple[Rules, int], tuple[Entry, ...] | None] = field(default_factory=dict)
+    """Where plain pods are counted; None: not plain."""
     _by_rules: dict[tuple[Rules, int], dict[Values, Row]] = field(default_factory=dict)
     _alike: dict[tuple[object, ...], dict[Values, Row]] = field(default_factory=dict)
     """By all that decides on it: many rules differ in what they say about pods only."""
@@ -66,10 +67,10 @@ class Dealing(Seating):
 
     def _level(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
         """Give pods of a shape to all that a level allows."""
-        checks = self.checks(number, at)
         if self._is_plain(number, at):
             self._deal_plainly(number, at, offers, deals)
             return
+        checks = self.checks(number, at)
         cells = self._open_cells(number, at, offers, deals)
         begun = checks.begins(self.counts) if cells else frozenset[int]()
         if begun:
@@ -92,18 +93,23 @@ class Dealing(Seating):
 
     def _is_plain(self, number: int, at: int) -> bool:
         """Whether no rule is about such pods and no room accepts them: all go where nodes can be bought."""
-        rules = self.shapes[number].rules
-        if (rules, at) not in self._plain:
-            checks = self.checks(number, at)
+        key = (self.shapes[number].rules, at)
+        if key not in self._plain:
+            rules, checks = key[0], self.checks(number, at)
             free = rules.hosts[at] is FREE and checks.indifferent and not (checks.keys or checks.affinity)
-            self._plain[rules, at] = free and not self._accepting(rules, at, ())
-        return self._plain[rules, at]
+            plain = free and not self._accepting(rules, at, ())
+            self._plain[key] = checks.entries((), lambda _: False) if plain else None
+        return self._plain[key] is not None
 
     def _deal_plainly(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
-        found = (cells[()] for cells in offers.of(self.shapes[number], at, ()) if cells)
-        offer = next((o for o in found if (number, at, o.shelf, ()) not in self.shut), None)
-        if offer is not None:
-            self._add(self._opened(number, at, (Cell((), []), offer, offers), deals), len(self.left[number]))
+        shape = self.shapes[number]
+        for cells in offers.of(shape, at, ()):
+            offer = cells.get(())
+            if offer is not None and (number, at, offer.shelf, ()) not in self.shut:
+                entries = self._plain[shape.rules, at] or ()
+                deals.append(Deal(number, at, offer, (), (), FREE, entries))
+                self._add(deals[-1], len(self.left[number]))
+                return
 
     def _open_cells(self, number: int, at: int, offers: Offers, deals: Sequence[Deal]) -> list[Cell]:
         """Every domain with room, or with something to buy, for a pod of the shape."""

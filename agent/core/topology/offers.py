@@ -49,6 +49,8 @@ class Offers:
     _open: dict[tuple[int, object], int] = field(default_factory=dict)
     _cells: dict[tuple[int, int, tuple[str, ...]], list[tuple[Values, int, int]]] = field(default_factory=dict)
     _known: dict[tuple[int, Rules, int, tuple[str, ...]], list[dict[Values, Offer]]] = field(default_factory=dict)
+    _holding: dict[tuple[int, Rules, int, tuple[str, ...], int], dict[Values, Offer]] = field(default_factory=dict)
+    """The same of which something is left, by the columns that hold a pod."""
     _beside: dict[tuple[int, HostRule], int] = field(default_factory=dict)
     _problems: dict[int, Problem] = field(default_factory=dict)
     _diverse: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -67,13 +69,21 @@ class Offers:
     def _on(self, number: int, shape: Shape, at: int, keys: tuple[str, ...]) -> dict[Values, Offer]:
         space = self.space(number)
         holding = space.fits(space.vector(shape.requests))
+        key = (number, shape.rules, at, keys, holding)
+        found = self._holding.get(key)
+        if found is None:
+            found = self._holding[key] = self._left(number, self._of_rules(number, shape.rules, at, keys), holding)
+        return found
+
+    def _left(self, number: int, alternatives: Iterable[dict[Values, Offer]], holding: int) -> dict[Values, Offer]:
+        """For each domain, by the first of the alternatives that leaves any, what holds a pod."""
         cells: dict[Values, Offer] = {}
-        for offers in self._of_rules(number, shape.rules, at, keys) if holding else ():
+        for offers in alternatives if holding else ():
             # A later alternative counts in domains only that no earlier one leaves anything in.
             cells = {
                 values: offer for values, offer in offers.items() if self._keeps(number, offer.mask & holding)
             } | cells
-            if cells and not keys:
+            if () in cells:
                 break
         return cells
 

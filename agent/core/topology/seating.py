@@ -1,6 +1,7 @@
 """Who has which place: pods on room that is there, and the order in which all were given one."""
 
 from bisect import insort
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -99,18 +100,18 @@ class Seating:
 
         What waits for others comes after them; what no rule is about takes what is left.
         """
-        groups: dict[int, int] = {}
+        waiting: defaultdict[Rules, list[int]] = defaultdict(list)
         for number, keys in self.left.items():
-            for own in self.shapes[number].levels[0].affinity[:1]:
-                groups[own.number] = groups.get(own.number, 0) + len(keys)
-        turns: dict[Rules, tuple[int, int, int]] = {}
-        found = []
-        for number in (n for n, keys in self.left.items() if keys):
-            rules = self.shapes[number].rules
-            if rules not in turns:
-                turns[rules] = self._turn(number, groups)
-            found.append((turns[rules], number))
-        return [number for _, number in sorted(found)]
+            if keys:
+                waiting[self.shapes[number].rules].append(number)
+        groups: dict[int, int] = {}
+        for rules, numbers in waiting.items():
+            for own in rules.levels[0].affinity[:1]:
+                groups[own.number] = groups.get(own.number, 0) + sum(len(self.left[n]) for n in numbers)
+        found: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
+        for numbers in waiting.values():
+            found[self._turn(numbers[0], groups)] += numbers
+        return [number for turn in sorted(found) for number in sorted(found[turn])]
 
     def _turn(self, number: int, groups: dict[int, int]) -> tuple[int, int, int]:
         shape = self.shapes[number]
