@@ -168,7 +168,7 @@ def _total(asked: dict[int, Vector], demands: Sequence[Demand]) -> Vector:
 def _slot(demands: Sequence[Demand]) -> tuple[int, int] | None:
     forced: defaultdict[tuple[int, int], int] = defaultdict(int)
     for demand in demands:
-        for selector, cap in demand.host.caps:
+        for selector, cap in (*demand.host.caps, *demand.host.wishes):
             if selector in demand.host.matches and cap:
                 forced[selector, cap] += demand.count * demand.size
     return min(forced, key=lambda s: (-forced[s] / s[1], s), default=None)
@@ -178,5 +178,6 @@ def amounts_of(demand: Demand, dims: Sequence[int], slot: tuple[int, int] | None
     """What a unit takes of each resource and of the slots of a node."""
     in_slot = 0
     if slot is not None and slot[0] in demand.host.matches:
-        in_slot = demand.size if dict(demand.host.caps).get(slot[0], slot[1] + 1) <= slot[1] else 0
+        caps = (cap for selector, cap in (*demand.host.caps, *demand.host.wishes) if selector == slot[0])
+        in_slot = demand.size if min(caps, default=slot[1] + 1) <= slot[1] else 0
     return (*map(demand.amounts.__getitem__, dims), in_slot)

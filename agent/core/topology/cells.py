@@ -1,6 +1,6 @@
 """What a pod can be given: room that is there, or a domain in which nodes are bought."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.hosts import HostRule
@@ -49,20 +49,21 @@ class Cell:
     deal: Deal | None = None
     votes: int = 0
     """Of pods that must be together: how many could be here."""
+    named: tuple[str, ...] = ()
+    """Its values in a form that can be compared."""
 
-    @property
-    def named(self) -> tuple[str, ...]:
-        """Its values in a form that can be compared."""
-        return tuple(value or "" for value in self.values)
+    def __post_init__(self) -> None:
+        """Looked at for every pod that may come here, so it is made once."""
+        self.named = tuple([value or "" for value in self.values])
 
 
-def rank(cell: Cell, checks: Checks, load: int) -> tuple[object, ...]:
+def rank(cell: Cell, checks: Checks, emptiest: Sequence[int], load: int) -> tuple[object, ...]:
     """Which of the domains that a pod may come into is best, as a key: the least.
 
     Where most of its group can be; room that is there; the heaviest pools; where it keeps no others out; by the first
     alternative of its node affinity; the cheapest; the emptiest.
     """
-    broken, pods = checks.crowding(cell.values)
+    broken, pods = checks.crowding(cell.values, emptiest)
     if cell.places or cell.offer is None:
         return (-cell.votes, 0, broken, 0, 0, pods, load, cell.named)
     return (-cell.votes, 1 + cell.offer.shelf, broken, cell.offer.turn, cell.offer.price, pods, load, cell.named)

@@ -104,15 +104,19 @@ class Checks:
             value = values[at]
             if value is None or (number not in begun and not table.get(value)):
                 return False
-        return not any(table.get(values[at] or "") for at, table in self.empty)
+        return not (self.empty and any(table.get(values[at] or "") for at, table in self.empty))
 
-    def crowding(self, values: Values) -> tuple[int, int]:
+    def emptiest(self) -> list[int]:
+        """Per spread constraint that counts these pods: the pods in its emptiest domain."""
+        return [group.least(0) for _, group in self.groups]
+
+    def crowding(self, values: Values, emptiest: Sequence[int]) -> tuple[int, int]:
         """How many constraints, also those of others only, one more pod would break, and how many pods are counted."""
         broken = pods = 0
-        for at, group in self.groups:
+        for (at, group), least in zip(self.groups, emptiest, strict=True):
             count = group.domains.get(values[at] or "", 0)
             pods += count
-            broken += count + 1 - group.least(0) > group.max_skew
+            broken += count + 1 - least > group.max_skew
         return broken, pods
 
     def entries(self, values: Values, passes: Callable[[Group], bool]) -> tuple[Entry, ...]:

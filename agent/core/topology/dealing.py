@@ -185,7 +185,8 @@ class Dealing(Seating):
             open_cells.append(cell)
         if len(open_cells) <= 1:
             return open_cells[0] if open_cells else None
-        return min(open_cells, key=lambda cell: rank(cell, checks, self._load.get(cell.values, 0)))
+        emptiest = checks.emptiest()
+        return min(open_cells, key=lambda cell: rank(cell, checks, emptiest, self._load.get(cell.values, 0)))
 
     def _opened(self, number: int, at: int, chosen: tuple[Cell, Offer, Offers], deals: list[Deal]) -> Deal:
         """The deal of a domain in which something is bought."""
