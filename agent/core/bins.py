@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.core.hosts import EMPTY, FREE, HostRule, HostState
+from agent.core.hosts import EMPTY, FREE, HostRule, HostState, Neighbours
 from agent.core.requirements import Requirements
 from agent.core.space import Space, Vector
 from agent.core.templates import Template
@@ -30,16 +30,6 @@ class Demand:
     size: int = 1
     """Pods that must be together count as one unit: so many are in each. ``count`` and bins count units, and
     ``amounts`` are those of a whole unit."""
-
-    def bearable(self, state: HostState, limit: int) -> int:
-        """How many units the rules of a node allow, at most ``limit``."""
-        if self.host is FREE:
-            return limit
-        return state.room(self.host, limit * self.size) // self.size
-
-    def on(self, state: HostState, count: int) -> HostState:
-        """The counts and caps of a node with so many more units."""
-        return state if self.host is FREE else state.plus(self.host, count * self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +58,7 @@ class Problem:
     """minValues may be lowered to what the first pod of a bin leaves."""
     most_nodes: int = 1 << 30
     """So many may be bought at most: rather few dear nodes than pods without any."""
+    _neighbours: Neighbours = field(default_factory=Neighbours)
     _joined: dict[tuple[Requirements, Requirements], tuple[Requirements, int]] = field(default_factory=dict)
 
     @property
@@ -88,6 +79,18 @@ class Problem:
     def placed(self, bins: Iterable[Bin]) -> int:
         """How many pods have a place in the bins."""
         return sum(count * self.demands[number].size for found in bins for number, count in found.content)
+
+    def bearable(self, number: int, state: HostState, limit: int) -> int:
+        """How many units of a demand the rules of a node allow, at most ``limit``."""
+        demand = self.demands[number]
+        if demand.host is FREE:
+            return limit
+        return min(limit, self._neighbours.room(state, demand.host) // demand.size)
+
+    def beside(self, number: int, state: HostState, count: int) -> HostState:
+        """The counts and caps of a node with so many more units of a demand."""
+        demand = self.demands[number]
+        return state if demand.host is FREE else self._neighbours.plus(state, demand.host, count * demand.size)
 
     def joined(self, one: Requirements, other: Requirements) -> tuple[Requirements, int]:
         """What is required together, and the columns that allow it."""

@@ -136,7 +136,7 @@ class Filling:
         demand = self.demands[number]
         if demand.custom.by_key and not self._joined(demand.custom)[1] >> self.column & 1:
             return 0
-        return demand.bearable(self.host, limit)
+        return self.terrain.ground.problem.bearable(number, self.host, limit)
 
     def _joined(self, custom: Requirements) -> tuple[Requirements, int]:
         return self.terrain.ground.problem.joined(self.custom, custom) if self.custom.by_key else (custom, -1)
@@ -152,7 +152,7 @@ class Filling:
             guard = self.terrain.fields.guard
             while count > 1 and (self.room - entry.packed * count) & guard != guard:
                 count //= 2
-            if self.demands[number].host is not FREE:
+            if count > 1 and self.demands[number].host is not FREE:
                 count = self._bearable(number, count)
         self._take(number, count, entry.packed, entry.amounts)
 
@@ -171,4 +171,4 @@ class Filling:
             self.custom, allowed = self._joined(demand.custom)
             self.mask &= allowed
         if demand.host is not FREE:
-            self.host = demand.on(self.host, count)
+            self.host = self.terrain.ground.problem.beside(number, self.host, count)

@@ -73,7 +73,7 @@ class _Nodes:
                     left -= count
                     if count:
                         self.tops[n] = node.top
-                    elif _is_closed(node, demand):
+                    elif _is_closed(node, number):
                         closed.add(n)
                     if not left:
                         break
@@ -81,11 +81,13 @@ class _Nodes:
         return limit - left
 
 
-def _is_closed(node: Growing, demand: Demand) -> bool:
+def _is_closed(node: Growing, number: int) -> bool:
     """Whether pods under the demand's rule may never join the node: rules and columns only get stricter."""
+    problem = node.ground.problem
+    demand = problem.demands[number]
     if not node.mask & demand.mask:
         return True
-    return not demand.host.needs and demand.host is not FREE and not demand.bearable(node.host, 1)
+    return not demand.host.needs and demand.host is not FREE and not problem.bearable(number, node.host, 1)
 
 
 def begun(ground: Ground, left: list[int]) -> list[Growing]:

@@ -83,7 +83,7 @@ class Growing:
         if self.rooms and not any((room - packed) & guard == guard for room in self.rooms):
             return 0
         if demand.host is not FREE:
-            limit = demand.bearable(self.host, limit)
+            limit = ground.problem.bearable(number, self.host, limit)
         if not limit or not ground.single[number]:
             return 0
         custom, allowed = ground.problem.joined(self.custom, demand.custom) if self.content else (demand.custom, -1)
@@ -98,7 +98,7 @@ class Growing:
             self.used += packed * count
             self.rooms = tuple(room - packed * count for room in rooms if (room - packed * count) & guard == guard)
             self.content[number] = self.content.get(number, 0) + count
-            self.host = demand.on(self.host, count)
+            self.host = ground.problem.beside(number, self.host, count)
         return count
 
     @property

@@ -74,3 +74,36 @@ class HostState:
 
 
 EMPTY = HostState()
+_ANY = 1 << 62
+"""More than there are pods."""
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """What rules say of nodes with certain pods on them: few such states recur on many nodes, so each is asked once.
+
+    Answers are kept by identity, of values that are kept with them: to compare rules and counts would cost as much as
+    the answer.
+    """
+
+    _rooms: dict[tuple[int, int], int] = field(default_factory=dict)
+    _states: dict[tuple[int, int, int], HostState] = field(default_factory=dict)
+    _kept: list[tuple[HostState, HostRule]] = field(default_factory=list)
+
+    def room(self, state: HostState, rule: HostRule) -> int:
+        """How many more pods under the rule may come."""
+        key = (id(state), id(rule))
+        found = self._rooms.get(key)
+        if found is None:
+            self._kept.append((state, rule))
+            found = self._rooms[key] = state.room(rule, _ANY)
+        return found
+
+    def plus(self, state: HostState, rule: HostRule, count: int) -> HostState:
+        """With so many more pods under the rule."""
+        key = (id(state), id(rule), count)
+        found = self._states.get(key)
+        if found is None:
+            self._kept.append((state, rule))
+            found = self._states[key] = state.plus(rule, count)
+        return found

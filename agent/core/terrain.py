@@ -49,8 +49,8 @@ class Terrain:
         """Look at the demands; queues are made when they are asked for."""
         demands = ground.problem.demands
         single = tuple(
-            mask if d.host is FREE or d.bearable(EMPTY, 1) else 0
-            for d, mask in zip(demands, ground.single, strict=True)
+            mask if d.host is FREE or ground.problem.bearable(n, EMPTY, 1) else 0
+            for n, (d, mask) in enumerate(zip(demands, ground.single, strict=True))
         )
         fields = slotted(ground)
         # Most demands share these values, and to compare them by identity first is cheaper.
