@@ -145,6 +145,8 @@ class Filling:
         """As many units as it takes until another resource lags behind most, and as there are and fit."""
         count = 1
         limit = self.left[number] - self.taken.get(number, 0)
+        if limit > 1 and self.demands[number].host is not FREE:
+            limit = self._bearable(number, limit)
         if limit > 1:
             own = self.shares[dimension]
             gap = min([share for share in self.shares if share > own], default=own) - own + GRAIN * (own < FULL)
@@ -152,8 +154,6 @@ class Filling:
             guard = self.terrain.fields.guard
             while count > 1 and (self.room - entry.packed * count) & guard != guard:
                 count //= 2
-            if count > 1 and self.demands[number].host is not FREE:
-                count = self._bearable(number, count)
         self._take(number, count, entry.packed, entry.amounts)
 
     def _take(self, number: int, count: int, packed: int, amounts: Sequence[int]) -> None:
