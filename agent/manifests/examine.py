@@ -130,8 +130,7 @@ def _blank(whole: object, place: Place, kind: str) -> bool:
 
 
 def _broken_rules(value: BaseModel, whole: object, broken: list[Place]) -> Iterator[tuple[Place, str]]:
-    for loc, part in _parts(value, ()):
-        place = _located(loc, whole)
+    for place, part in _parts(value, whole, ()):
         for rule in part.RULES:
             if rule.holds is not None and not _touched(rule, place, broken) and not rule.holds(part):
                 yield (*place, *(rule.at.split(".") if rule.at else ())), rule.message
@@ -143,12 +142,15 @@ def _touched(rule: Rule, place: Place, broken: list[Place]) -> bool:
     return any(bad[: len(field)] == field for bad in broken for field in fields)
 
 
-def _parts(value: object, loc: Place) -> Iterator[tuple[Place, Written]]:
-    """Every model in the value with its place."""
+def _parts(value: object, whole: object, place: Place) -> Iterator[tuple[Place, Written]]:
+    """Every model in the value with its place in the file, where nulls still stand."""
     if isinstance(value, Written):
-        yield loc, value
+        yield place, value
         for name, info in type(value).model_fields.items():
-            yield from _parts(getattr(value, name), (*loc, info.alias or name))
+            key = info.alias or name
+            below = whole.get(key) if isinstance(whole, dict) else None
+            yield from _parts(getattr(value, name), below, (*place, key))
     elif isinstance(value, tuple):
-        for i, item in enumerate(value):
-            yield from _parts(item, (*loc, i))
+        items = [(i, own) for i, own in enumerate(whole) if own is not None] if isinstance(whole, list) else []
+        for item, (at, below) in zip(value, items, strict=False):
+            yield from _parts(item, below, (*place, at))
