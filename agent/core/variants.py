@@ -1,4 +1,4 @@
-"""Several ways of filling new nodes, of which the cheapest is taken.
+"""Several ways of filling new nodes, of which the cheapest is taken; of a few pods the cheapest that there is.
 
 First-fit decreasing is always among them, so that the answer is never dearer than it. Steering is tried with nodes of
 all sizes and with smaller ones only, because which rounds better depends on the demands; where few pods share a node,
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from agent.core.bins import Bin, Problem
+from agent.core.exact import cheapest
 from agent.core.firstfit import first_fit
 from agent.core.growing import Ground
 from agent.core.merging import merged
@@ -29,7 +30,10 @@ FEW_NODES: Final = 300
 FORCED: Final = (Style(1.0),)
 """Where rules force most of the nodes, their sizes follow, and styles hardly differ: the worst are packed once more."""
 FEW_UNITS: Final = 100
-"""So few are packed in one style: an answer in milliseconds is worth more than the last percent of a few nodes."""
+FEW: Final = (Style(1.0, heads=2), Style(0.5))
+"""So few are packed in these alone: an answer in milliseconds is worth more than the last percent of a few nodes."""
+FEWEST_UNITS: Final = 40
+"""Of so few the first style is enough, because first-fit on types of all sizes finds what it misses."""
 MANY_DEMANDS: Final = 2000
 """So many demands are packed in one style, and of few columns."""
 MANY: Final = Style(0.75, columns=2)
@@ -40,6 +44,8 @@ QUARTERS: Final = (1, 2, 4, 8, 16)
 """What a node costs at least where too many would be bought: so many quarters of what all cost for each allowed."""
 CEILINGS: Final = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the price of the dearest."""
+FEW_CEILINGS: Final = tuple(0.5**n for n in range(8))
+"""Where there is little to fit, ever smaller types are tried."""
 
 
 def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
@@ -47,11 +53,13 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     problem = ground.problem
     if not problem.demands:
         return ()
+    proven = cheapest(ground)
+    if proven is not None and len(proven) <= problem.most_nodes:
+        return merged(ground, [problem.widened(b) for b in proven])
     order = range(len(problem.demands))
-    ceilings = CEILINGS if len(order) <= MANY_DEMANDS else CEILINGS[:1]
     found = _steered(ground) if not problem.floors and problem.space.dearest else []
     beaten = _whole_price(ground, found)
-    variants = [first_fit(ground, order, problem.space.cheaper(share), beaten) for share in ceilings] + found
+    variants = [first_fit(ground, order, problem.space.cheaper(share), beaten) for share in _ceilings(problem)] + found
     if all(len(v) > problem.most_nodes for v in found):
         variants += _with_fewer(ground, min(variants, key=problem.price))
     most = max(problem.placed(v) for v in variants)
@@ -62,6 +70,12 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     ]
     best = min(whole, key=lambda w: w[:4])[4]
     return merged(ground, [problem.widened(b) for b in best])
+
+
+def _ceilings(problem: Problem) -> tuple[float, ...]:
+    if sum(d.count for d in problem.demands) <= FEW_UNITS:
+        return FEW_CEILINGS
+    return CEILINGS if len(problem.demands) <= MANY_DEMANDS else CEILINGS[:1]
 
 
 def _whole_price(ground: Ground, variants: Sequence[tuple[Bin, ...]]) -> int | None:
@@ -98,7 +112,7 @@ def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
         return [steered(Terrain.of(ground, TYPICAL_OF_MANY), MANY, counts)]
     terrain = Terrain.of(ground)
     if sum(counts) <= FEW_UNITS:
-        return [steered(terrain, HEADS, counts)]
+        return [steered(terrain, style, counts) for style in (FEW[:1] if sum(counts) <= FEWEST_UNITS else FEW)]
     first = steered(terrain, PLAIN[0], counts)
     if terrain.forced_nodes * 2 > len(first):
         return [first, repacked(terrain, first, FORCED)]
