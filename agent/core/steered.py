@@ -194,7 +194,7 @@ class _Course:
     good: tuple[tuple[int, int, float, float], ...]
     """Efficient columns: number, price, what it is worth, and how much is bought."""
     sizes: tuple[tuple[float, int], ...]
-    """What they are worth, ascending, and their numbers."""
+    """What they are worth, ascending, and their numbers; looked at where rules force nodes only."""
     dearest: int
     """Price of the dearest of them."""
 
@@ -214,15 +214,17 @@ def _course(state: _State, group: Group, total: Sequence[int]) -> _Course:
     found = group.worth if whole else worth(total, [(price, net) for _, price, net in offers])
     bought = [sum(y * offers[i][2][d] for i, y in found.bought.items()) for d in range(len(total))]
     aim = tuple(min(1.0, amount / most) if most else 1.0 for amount, most in zip(total, bought, strict=True))
-    rated = [(c, price, worth_of(net, found.prices)) for c, price, net in offers]
-    enough = (1 - SLACK) * max(value / (price or 1) for _, price, value in rated)
+    values = [sum(map(mul, net, found.prices)) for _, _, net in offers]
+    enough = (1 - SLACK) * max([value / (offer[1] or 1) for offer, value in zip(offers, values, strict=True)])
     good = tuple(
-        (c, price, value, found.bought.get(i, 0.0))
-        for i, (c, price, value) in enumerate(rated)
-        if value >= enough * price
+        [
+            (c, price, value, found.bought.get(i, 0.0))
+            for i, ((c, price, _), value) in enumerate(zip(offers, values, strict=True))
+            if value >= enough * price
+        ]
     )
-    sizes = tuple(sorted((value, c) for c, _, value, _ in good))
-    dearest = max(price for _, price, _, _ in good)
+    sizes = tuple(sorted([(value, c) for c, _, value, _ in good])) if group.slot is not None else ()
+    dearest = max([price for _, price, _, _ in good])
     course = state.courses[group.number] = _Course(size, found, aim, good, sizes, dearest)
     return course
 

@@ -5,7 +5,7 @@ each resource a price such that no column holds more worth than it costs; what a
 is a lower bound of what any set of nodes for them costs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import mul
 from typing import Final
@@ -29,7 +29,7 @@ class Worth:
     """How much of which offer, by its number; offers of which nothing is bought are left out."""
 
 
-def worth(demand: Sequence[int], offers: Offers, near: Iterable[int] = ()) -> Worth:
+def worth(demand: Sequence[int], offers: Offers) -> Worth:
     """Maximise demand . w under amounts . w <= price for each offer, w >= 0.
 
     Resources that nothing demands, or that no offer has, are worth nothing. Few offers bind at the optimum, so it is
@@ -38,11 +38,10 @@ def worth(demand: Sequence[int], offers: Offers, near: Iterable[int] = ()) -> Wo
     Args:
         demand: What is needed of each resource.
         offers: What can be bought.
-        near: Offers that were bought for a similar demand, to begin with.
 
     """
     active = [d for d, amount in enumerate(demand) if amount > 0 and any(amounts[d] for _, amounts in offers)]
-    chosen = list(near)
+    chosen = list[int]()
     for d in active:
         if not any(offers[i][1][d] for i in chosen):
             chosen.append(_thriftiest(offers, d))
