@@ -33,7 +33,8 @@ FEW_UNITS: Final = 100
 FEW: Final = (Style(1.0, heads=2), Style(0.5))
 """So few are packed in these alone: an answer in milliseconds is worth more than the last percent of a few nodes."""
 FEWEST_UNITS: Final = 40
-"""Of so few the first style is enough, because first-fit on types of all sizes finds what it misses."""
+FEWEST: Final = (HEADS,)
+"""Of so few one style is enough, because first-fit on types of all sizes finds what it misses."""
 MANY_DEMANDS: Final = 2000
 """So many demands are packed in one style, and of few columns."""
 MANY: Final = Style(0.75, columns=2)
@@ -44,8 +45,8 @@ QUARTERS: Final = (1, 2, 4, 8, 16)
 """What a node costs at least where too many would be bought: so many quarters of what all cost for each allowed."""
 CEILINGS: Final = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the price of the dearest."""
-FEW_CEILINGS: Final = tuple(0.5**n for n in range(8))
-"""Where there is little to fit, ever smaller types are tried."""
+FEW_CEILINGS: Final = (1.0, 0.25, 0.06, 0.015)
+"""Where there is little to fit, much smaller ones are tried as well."""
 
 
 def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
@@ -112,7 +113,7 @@ def _steered(ground: Ground) -> list[tuple[Bin, ...]]:
         return [steered(Terrain.of(ground, TYPICAL_OF_MANY), MANY, counts)]
     terrain = Terrain.of(ground)
     if sum(counts) <= FEW_UNITS:
-        return [steered(terrain, style, counts) for style in (FEW[:1] if sum(counts) <= FEWEST_UNITS else FEW)]
+        return [steered(terrain, style, counts) for style in (FEWEST if sum(counts) <= FEWEST_UNITS else FEW)]
     first = steered(terrain, PLAIN[0], counts)
     if terrain.forced_nodes * 2 > len(first):
         return [first, repacked(terrain, first, FORCED)]
