@@ -9,7 +9,7 @@ That holds for any worths. Those of the linear programme's dual make the bound a
 rounded to integers first and all else is exact, so that no error of floating point touches the proof. Columns that
 hold no larger pods have worths of their own, from the pods that fit them: one worth for all would value what cheap
 small types have at the price that they alone have it for. Spread, affinity and the rules of one node are left out,
-which only lowers the bound.
+which only lowers the bound. Where every way to share out a few pods was looked at, the best of them is the bound.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ from typing import Final
 
 from agent.core.grouping import Group, groups
 from agent.core.growing import Ground
+from agent.core.hosts import FREE
 from agent.core.shelf import union
 from agent.core.space import Vector, bits
 from agent.core.weights import worth
@@ -50,8 +51,14 @@ def lower_bound(ground: Ground) -> int:
     paid = max(_paid(ground, found, side, ceiling) for side in choices)
     # Each pod needs a node, and the whole of it.
     paid = max(paid, *map(space.price, {mask for mask in ground.single if mask}))
-    least = _rounded(ground, union(mask for mask, _ in sides), paid)
+    least = max(_rounded(ground, union(mask for mask, _ in sides), paid), _proven(ground))
     return least if ceiling is None else min(least, ceiling)
+
+
+def _proven(ground: Ground) -> int:
+    """What the cheapest nodes cost that there are, if they are known and no rule kept pods apart; else nothing."""
+    rules = any(d.host is not FREE or d.custom.by_key for d in ground.problem.demands)
+    return 0 if rules or ground.proven is None else ground.problem.price(ground.proven)
 
 
 def _rounded(ground: Ground, usable: int, paid: int) -> int:

@@ -32,6 +32,12 @@ def cheapest(ground: Ground) -> tuple[Bin, ...] | None:
 
     Also None where minValues, or pods that need others beside them, make it matter in which order a node is filled.
     """
+    if ground.proven is None:
+        ground.proven = _found(ground)
+    return ground.proven
+
+
+def _found(ground: Ground) -> tuple[Bin, ...] | None:
     problem = ground.problem
     counts = [d.count if columns else 0 for d, columns in zip(problem.demands, ground.single, strict=True)]
     if problem.floors or problem.followers or prod(count + 1 for count in counts) > MOST_STATES:

@@ -35,6 +35,8 @@ class Ground:
     _largest: dict[int, tuple[int, ...]] = field(default_factory=dict)
     groups: "dict[tuple[tuple[int, ...], bool], tuple[Group, ...]]" = field(default_factory=dict)
     """What ``agent.core.grouping`` made of the demands, by what it was asked."""
+    proven: tuple[Bin, ...] | None = None
+    """The cheapest nodes that there are, where ``agent.core.exact`` found them."""
 
     @classmethod
     def of(cls, problem: Problem) -> "Ground":

@@ -120,7 +120,8 @@ def _gap(plan: Plan) -> str:
     least = plan.price.lower_bound
     if not plan.launches or not least:
         return ""
-    return f", {100 * (plan.price.after / least - 1):.1f} % over the lower bound {money(least)}"
+    proven = ": no cheaper nodes would do" if plan.price.after == least else ""
+    return f", {100 * (plan.price.after / least - 1):.1f} % over the lower bound {money(least)}{proven}"
 
 
 def _some(pods: Sequence[PodKey]) -> str:

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from agent.core.bins import Demand, Problem
 from agent.core.bounding import lower_bound
 from agent.core.growing import Ground
+from agent.core.hosts import HostRule
 from agent.core.space import Space
+from agent.core.steered import Style, steered
+from agent.core.terrain import Terrain
 from agent.core.variants import cheapest_bins
 from tests.build import instance_type
 from tests.core.problems import MIB, SHELF, demand, problems, space
@@ -43,8 +46,20 @@ def test_it_is_not_above_the_optimum_and_steering_is_near_it(sizes: list[tuple[i
     own = space()
     pods = tuple(demand(own, cpu, mib, count, shape=n) for n, (cpu, mib, count) in enumerate(sizes))
     problem, best = Problem(own, pods), optimum(own, pods)
-    price = problem.price(cheapest_bins(Ground.of(problem)))
-    assert lower_bound(Ground.of(problem)) <= best <= price <= 1.5 * best
+    ground = Ground.of(problem)
+    steered_to = problem.price(steered(Terrain.of(ground), Style(), [d.count for d in pods]))
+    assert lower_bound(ground) <= best <= steered_to <= 1.5 * best
+    assert problem.price(cheapest_bins(ground)) == best == lower_bound(ground)
+
+
+def test_nodes_that_pods_keep_apart_on_are_no_bound_for_pods_without_rules() -> None:
+    """The bound is on what their amounts need: a rule that is only preferred could be dropped."""
+    own = space()
+    alone = HostRule((0,), ((0, 1),))
+    ground = Ground.of(Problem(own, (demand(own, 300, 300, 3, host=alone),)))
+    bins = cheapest_bins(ground)
+    assert len(bins) == ground.problem.demands[0].count
+    assert lower_bound(ground) < ground.problem.price(bins)
 
 
 @LAWS

@@ -26,7 +26,7 @@ def test_each_launch_disruption_and_refusal_is_a_line_and_the_last_sums_up(tmp_p
     assert "default/lost-0 (+2)" in lines[3]
     assert lines[-1] == (
         "Plan: 2 to launch, 1 to disrupt, 0 kept, 0 pods on room that is there, 3 pods refused. "
-        "$0.107/h now, $0.082/h then (-$0.025/h), 0.0 % over the lower bound $0.082/h."
+        "$0.107/h now, $0.082/h then (-$0.025/h), 0.0 % over the lower bound $0.082/h: no cheaper nodes would do."
     )
 
 
