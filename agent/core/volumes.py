@@ -128,6 +128,12 @@ class Storage:
         if volume is None or volume.meta.deleted_at is not None:
             state = "does not exist" if volume is None else "is being deleted"
             raise Obstacle(f"the PersistentVolume {claim.volume} of its claim {key} {state}")
+        if claim.phase == "Lost":
+            sentence = f"its PersistentVolumeClaim {key} has lost the PersistentVolume {claim.volume}"
+            raise Obstacle(f"{sentence}; create the claim anew")
+        if claim.is_binding:
+            sentence = f"its PersistentVolumeClaim {key} is not bound to the PersistentVolume {claim.volume} yet"
+            raise Obstacle(f"{sentence}; if that lasts, look at the claim's Events for what is wrong between them")
         return volume.terms or ANYWHERE
 
     def _of_class(self, key: str, claim: VolumeClaim) -> Terms:

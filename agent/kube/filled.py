@@ -52,6 +52,12 @@ def _is_undecided(raw: bytes | msgspec.Raw) -> bool:
     return all(c.type != "PodScheduled" for c in conditions)
 
 
+def as_volume_claim(raw: bytes | msgspec.Raw) -> VolumeClaim:
+    """The claim; one that names its volume and that no cluster has seen, as bound to it. Raises ``WireFault``."""
+    found = wire.volume_claim(raw)
+    return found if found.phase == "Pending" else msgspec.structs.replace(found, is_binding=False)
+
+
 def prioritized(pods: Iterable[Pod], classes: Iterable[PriorityClass]) -> Iterator[Pod]:
     """The pods with the priority that admission would have written, where nobody has (kubernetes.io, Pod Priority)."""
     listed = tuple(classes)

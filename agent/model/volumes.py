@@ -24,11 +24,15 @@ class VolumeClaim(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     meta: Meta
     volume: str = ""
-    """The name of the PersistentVolume that it is bound to; empty while it is not bound."""
+    """The name of the PersistentVolume that it is bound to, or asks for; empty: any will do, and it has none yet."""
     storage_class: str | None = None
     """None: the cluster's default class; empty: none."""
     single_pod: bool = False
     """Access mode ReadWriteOncePod: only one pod may use it at a time."""
+    is_binding: bool = False
+    """It asks for its volume by name, and Kubernetes has not bound the two yet."""
+    phase: str = ""
+    """``Pending``, ``Bound`` or ``Lost``, which is bound to a volume that is gone or another's; empty: nobody says."""
 
 
 class StorageClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -17,6 +17,7 @@ from tests.checker.worlds import HOSTNAME, Host, World
 Json = dict[str, Any]
 EBS = "ebs.csi.aws.com"
 IN_TREE = {"kubernetes.io/aws-ebs": EBS}
+BOUND = "pv.kubernetes.io/bind-completed"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -46,6 +47,12 @@ def _claim_fault(world: World, claim: Json, host: Host) -> str | None:
         volume = world.named("PersistentVolume", bound_to)
         if volume is None:
             return "is bound to a volume that is not there"
+        phase = (claim.get("status") or {}).get("phase")
+        if phase == "Lost":
+            return "has lost its volume"
+        # A file that nobody's cluster has seen says neither.
+        if phase == "Pending" and BOUND not in (claim["metadata"].get("annotations") or {}):
+            return "is not bound to its volume yet"
         required = (volume["spec"].get("nodeAffinity") or {}).get("required")
         labels = {k: v for k, v in host.labels.items() if k != HOSTNAME or host.where[0] == "node"}
         if required and not any(term_holds(t, labels, host.name) for t in required["nodeSelectorTerms"]):

@@ -87,6 +87,14 @@ def test_rule_11_2_a_claim_that_does_not_exist_keeps_its_pod_from_any_node() -> 
             {"volume_claims": (bound("data", "pv"),), "volumes": (volume("pv", deleted_at=NOW),)},
             "the PersistentVolume pv of its claim default/data is being deleted",
         ),
+        (
+            {"volume_claims": (bound("data", "pv", is_binding=True),), "volumes": (volume("pv"),)},
+            "its PersistentVolumeClaim default/data is not bound to the PersistentVolume pv yet",
+        ),
+        (
+            {"volume_claims": (bound("data", "pv", phase="Lost"),), "volumes": (volume("pv"),)},
+            "its PersistentVolumeClaim default/data has lost the PersistentVolume pv",
+        ),
         ({"volume_claims": (unbound("data", ""),)}, "has no StorageClass"),
         ({"volume_claims": (unbound("data", None),)}, "has no StorageClass"),
         (

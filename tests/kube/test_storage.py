@@ -73,6 +73,19 @@ def test_a_claim_says_what_it_is_bound_to_and_its_class() -> None:
     assert claim({}, annotations={"volume.beta.kubernetes.io/storage-class": "old"}).storage_class == "old"
 
 
+def test_a_claim_that_names_its_volume_is_bound_to_it_once_kubernetes_says_so() -> None:
+    mark = {"pv.kubernetes.io/bind-completed": "yes"}
+    assert claim({"volumeName": "pv"}).is_binding
+    assert not claim({"volumeName": "pv"}, annotations=mark).is_binding
+    assert not claim({}).is_binding
+    lost = {
+        "metadata": {"name": "data", "annotations": mark},
+        "spec": {"volumeName": "pv"},
+        "status": {"phase": "Lost"},
+    }
+    assert wire.volume_claim(json.dumps(lost).encode()).phase == "Lost"
+
+
 def test_a_class_says_who_makes_its_volumes_where_and_when() -> None:
     topologies = [
         {"matchLabelExpressions": [{"key": "topology.ebs.csi.aws.com/zone", "values": ["a", "b"]}]},

@@ -27,6 +27,10 @@ VOLUMES: Final[Mutants] = {
         Mutant(ENGINE, "if claim.meta.deleted_at is not None:", "if False:"),
         # nor one whose volume is,
         Mutant(ENGINE, "if volume is None or volume.meta.deleted_at is not None:", "if volume is None:"),
+        # nor one that is not bound to its volume yet,
+        Mutant(ENGINE, "if claim.is_binding:", "if False:"),
+        # nor one that has lost it,
+        Mutant(ENGINE, 'if claim.phase == "Lost":', "if False:"),
         # nor one that nothing will bind.
         Mutant(
             ENGINE,

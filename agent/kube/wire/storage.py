@@ -26,6 +26,8 @@ _ZONED: Final = (
     "failure-domain.beta.kubernetes.io/region",
 )
 """Labels of an old volume that bind it although it has no node affinity; several values are joined by ``__``."""
+_BOUND: Final = "pv.kubernetes.io/bind-completed"
+"""On a claim, with any value: kube-scheduler takes the volume that it names for its own only then."""
 _CLASS: Final = "volume.beta.kubernetes.io/storage-class"
 _DEFAULT: Final = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 _NOWHERE: Final = (Requirement(names.HOSTNAME, "In"),)
@@ -84,20 +86,29 @@ class _ClaimSpec(msgspec.Struct, gc=False, rename="camel"):
     access_modes: tuple[str, ...] | None = None
 
 
+class _ClaimStatus(msgspec.Struct, gc=False):
+    phase: str | None = None
+
+
 class WireVolumeClaim(msgspec.Struct, gc=False):
     """A PersistentVolumeClaim."""
 
     metadata: WireMeta
     spec: _ClaimSpec | None = None
+    status: _ClaimStatus | None = None
 
 
 def volume_claim_model(wire: WireVolumeClaim) -> VolumeClaim:
     """As the engine has it, without its labels."""
-    spec, meta = wire.spec or _ClaimSpec(), wire.metadata.model(frozenset({_CLASS}))
-    storage_class = meta.annotations.get(_CLASS, spec.storage_class_name)
-    bare = msgspec.structs.replace(meta, labels={}, annotations={})
-    single = "ReadWriteOncePod" in (spec.access_modes or ())
-    return VolumeClaim(bare, spec.volume_name or "", storage_class, single)
+    spec, meta = wire.spec or _ClaimSpec(), wire.metadata.model(frozenset({_CLASS, _BOUND}))
+    return VolumeClaim(
+        meta=msgspec.structs.replace(meta, labels={}, annotations={}),
+        volume=spec.volume_name or "",
+        storage_class=meta.annotations.get(_CLASS, spec.storage_class_name),
+        single_pod="ReadWriteOncePod" in (spec.access_modes or ()),
+        is_binding=bool(spec.volume_name) and _BOUND not in meta.annotations,
+        phase=(wire.status.phase if wire.status is not None else None) or "",
+    )
 
 
 class _TopologyTerm(msgspec.Struct, gc=False):
