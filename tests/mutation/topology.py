@@ -50,7 +50,7 @@ TOPOLOGY: Final[Mutants] = {
             "own.room.promises(asked) for shape in self.shapes for asked in shape.alternatives)])",
         ),
         # What only decides whether a node is a domain stays open.
-        Mutant(CHECKS, ".union(*(group.decisive for group in groups))", ".union()"),
+        Mutant(COUNTS, "| own).union(*deciding)", "| own)"),
     ),
     "10.5": (
         # nodeTaintsPolicy is Ignore, whatever is written.
@@ -68,7 +68,7 @@ TOPOLOGY: Final[Mutants] = {
     ),
     "10.7": (
         # minDomains is not looked at.
-        Mutant(COUNTS, "if self.domains and len(self.domains) >= min_domains", "if self.domains"),
+        Mutant(COUNTS, "if not self.domains or len(self.domains) < min_domains:", "if not self.domains:"),
         # The minDomains of one pod counts for all with equal selectors, as in Karpenter.
         Mutant(
             COUNTS,

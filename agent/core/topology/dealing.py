@@ -13,7 +13,7 @@ from agent.core.placing import Place
 from agent.core.shapes import Rules
 from agent.core.topology.cells import Cell, Deal, rank, without
 from agent.core.topology.checks import Checks, Entry, Values, count
-from agent.core.topology.offers import Offer, Offers, may_pass
+from agent.core.topology.offers import Offer, Offers, counted
 from agent.core.topology.promises import Promises
 from agent.core.topology.rows import Row
 from agent.core.topology.seating import Seating
@@ -193,7 +193,7 @@ class Dealing(Seating):
         cell, offer, offers = chosen
         if cell.deal is None:
             checks, space = self.checks(number, at), offers.space(offer.shelf)
-            entries = checks.entries(cell.values, lambda group: may_pass(space, group.filter, offer))
+            entries = checks.entries(cell.values, lambda group: counted(space, group, offer))
             host = self.shapes[number].hosts[at]
             cell.deal = Deal(number, at, offer, checks.keys or cell.company, cell.values, host, entries)
             deals.append(cell.deal)
@@ -251,7 +251,7 @@ class Dealing(Seating):
             _, most, where, cell = min(options, key=lambda option: option[:3])
             if where < len(cells):
                 place = cell.places[-1]
-                entries = checks.entries(cell.values, lambda group: group.counts(place.room))
+                entries = checks.entries(cell.values, lambda group: group.certainly(place.room))
                 several = self._in_a_row(checks, (cell.values, entries), -most)
                 self.seat(number, at, (cell.values, place), self.taken(number, several))
             elif cell.offer is not None:
