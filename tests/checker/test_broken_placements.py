@@ -223,9 +223,7 @@ def volume_unbound(scene: Scene) -> None:
 @broken("PersistentVolumeClaim data is not bound to its volume yet")
 def volume_being_bound(scene: Scene) -> None:
     scene.mount("data", "web-0", A)
-    claim = scene.named("PersistentVolumeClaim", "data")
-    claim["metadata"]["annotations"].clear()
-    claim["status"]["phase"] = "Pending"
+    scene.named("PersistentVolumeClaim", "data").update(objects.volume_claim("data", "data", is_bound=False))
 
 
 @broken("PersistentVolumeClaim data has lost its volume")
