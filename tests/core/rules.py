@@ -252,7 +252,7 @@ TOPOLOGY: Final = (
 VOLUMES: Final = (
     Rule("11.1", "which claims a pod uses", tests=("test_ephemeral_volumes_get_the_claims_that_a_cluster_would_make",)),
     Rule("11.2", "claims that cannot be used"),
-    Rule("11.3", "zones of volumes"),
+    Rule("11.3", "zones of volumes", DIFFERENT, where="a claim that nothing makes a volume for"),
     Rule("11.4", "alternatives of volumes"),
     Rule("11.5", "volumes of a host", DIFFERENT, where="a volume bound to a host"),
     Rule("11.6", "how many volumes a node attaches", DIFFERENT, where="volumes of a new node"),
