@@ -225,7 +225,12 @@ TOPOLOGY: Final = (
     Rule("10.9", "a spread that is uneven already"),
     Rule("10.10", "selectors that do not select the pod itself"),
     Rule("10.11", "matchLabelKeys", tests=("test_label_keys_that_the_api_server_merged_already_are_not_merged_twice",)),
-    Rule("10.12", "affinity, and who begins"),
+    Rule(
+        "10.12",
+        "affinity, and who begins",
+        DIFFERENT,
+        where="a group that runs only where a pod of it cannot go",
+    ),
     Rule(
         "10.13",
         "the first domain of a group is one that its pods can use",

@@ -279,6 +279,14 @@ def test_rule_10_12_a_pod_that_its_own_affinity_does_not_select_waits_for_anothe
     assert "affinity" in why(plan)
 
 
+def test_unlike_rule_10_12_a_group_that_runs_elsewhere_is_not_begun_anew() -> None:
+    """kube-scheduler lets a pod be the first only while no pod of its group runs anywhere."""
+    here, there = app(1, affinity=(term(),)), fixed("n", "ap-northeast-2z", cpu=100)
+    plan = planned(*here, pairs=(there,), bound=(running("n"),))
+    assert refused(plan) == ["web-0"]
+    assert not plan.launches
+
+
 def test_rule_10_15_a_pod_follows_its_target_within_the_same_plan() -> None:
     followers, target = app(2, affinity=(term(app="db"),)), app(1, "db", node_selector={names.ZONE: str(ZONE_C)})
     plan = planned(*followers, *target)
