@@ -90,5 +90,12 @@ def test_rules_about_other_pods_are_named_where_they_forbid_something_and_nowher
     assert sentence.startswith(f"anti-affinity of other pods by {zone} keeps it out of ")
     alone = neighbours.planned(*app(1, "alone", affinity=(term(),), anti_affinity=(term(app="nobody"),)))
     assert neighbours.why(alone) == f"its affinity by {zone} to pods with app=web: none is where it could go"
+    both = app(3, affinity=(term(),), anti_affinity=(term(app="db"),))
+    there, bound = neighbours.fixed("n", ZONE_A), (neighbours.running("n"), neighbours.running("n", "db"))
+    kept_out = neighbours.planned(*both, pairs=(there,), bound=bound)
+    assert neighbours.why(kept_out) == (
+        f"its affinity by {zone} to pods with app=web: none is in {neighbours.ZONE_B}, {ZONE_C}; "
+        f"its anti-affinity by {zone} to pods with app=db: there is one in {ZONE_A}"
+    )
     uneven = app(2, spread=(spread(honor_affinity=False),), node_selector={zone: str(ZONE_A)})
     assert "anti-affinity" not in neighbours.why(neighbours.planned(*uneven))

@@ -1,6 +1,6 @@
 """Why no domain takes a pod, in words that a person can act on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.core.shapes import Shape
 from agent.core.topology.checks import Checks, Values
@@ -46,10 +46,9 @@ def _sentences(
     leasts = checks.leasts()
     for values in reachable:
         yield from _over_spread(checks, values, leasts)
-    for own in shape.required.affinity:
-        if own.number not in begun:
-            where = " and ".join(own.keys)
-            yield f"its affinity by {where} to pods with {selectors.text(own.number)}: none is where it could go"
+    for at, table, number in checks.near:
+        if at >= 0 and number not in begun and (lacking := _lacking(at, table, reachable)):
+            yield f"its affinity by {checks.keys[at]} to pods with {selectors.text(number)}: none is {lacking}"
     asked = [own for own in shape.required.anti_affinity if own.key != names.HOSTNAME]
     for away, (at, table) in zip(asked, checks.empty, strict=False):
         if taken := _taken(at, table, reachable):
@@ -59,10 +58,22 @@ def _sentences(
             yield f"anti-affinity of other pods by {checks.keys[at]} keeps it out of {taken}"
 
 
+def _lacking(at: int, table: Domains, reachable: Sequence[Values]) -> str:
+    """Where, of all that a pod could go to, a table has no pods; empty: there are some everywhere."""
+    found = {value for values in reachable if not table.get(value := values[at] or "")}
+    if len(found) == len({values[at] or "" for values in reachable}):
+        return "where it could go"
+    return f"in {_listed(found)}" if found - {""} else ""
+
+
 def _taken(at: int, table: Domains, reachable: Sequence[Values]) -> str:
     """The domains of one key, of those that a pod could go to, in which a table has pods; empty: none."""
-    found = sorted({value for values in reachable if (value := values[at]) is not None and table.get(value)})
-    return ", ".join(found[:MOST]) + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
+    return _listed({value for values in reachable if (value := values[at]) is not None and table.get(value)})
+
+
+def _listed(domains: Iterable[str]) -> str:
+    named = sorted(filter(None, domains))
+    return ", ".join(named[:MOST]) + (f" and {len(named) - MOST} more" if len(named) > MOST else "")
 
 
 def _over_spread(checks: Checks, values: Values, leasts: Sequence[int]) -> Iterator[str]:
