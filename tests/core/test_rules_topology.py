@@ -575,6 +575,15 @@ def test_a_claim_that_is_coming_counts_as_one_host_and_with_its_zone() -> None:
     assert len(plan.launches) == 1
 
 
+def test_rule_10_3_pods_that_stay_on_a_node_that_is_going_count_for_a_spread() -> None:
+    """Nothing evicts them, and kube-scheduler counts them until they are gone."""
+    going = fixed("n", ZONE_A, taints=(Taint(names.DISRUPTED_TAINT, "NoSchedule"),))
+    staying = tuple(running("n", number=n) for n in range(2))
+    pods = app(4, spread=(spread(),))
+    plan = planned(*pods, pairs=(going,), bound=staying)
+    assert domains(question(*pods, pairs=(going,)), plan) == {ZONE_B: 2, ZONE_C: 2}
+
+
 def test_a_node_that_is_going_is_no_domain_but_its_pods_count() -> None:
     leaving = fixed("n", "elsewhere", taints=(Taint(names.DISRUPTED_TAINT, "NoSchedule"),))
     assert refused(planned(*app(4, spread=(spread(),)), pairs=(leaving,))) == []

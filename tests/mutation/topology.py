@@ -35,7 +35,9 @@ TOPOLOGY: Final[Mutants] = {
         # Finished ones do.
         Mutant(SCENE, "if p.node_name is not None and not p.is_finished]", "if p.node_name is not None]"),
         # Terminating ones do.
-        Mutant(COUNTS, "if not pod.going and not pod.room.going", "if not pod.room.going"),
+        Mutant(COUNTS, "if not pod.going and group", "if group"),
+        # Those that stay on a node that is going do not.
+        Mutant(COUNTS, "if not pod.going and group", "if not pod.going and not pod.room.going and group"),
     ),
     "10.4": (
         # nodeAffinityPolicy is Ignore, whatever is written.

@@ -184,9 +184,10 @@ class Counts:
     def _see(self, pod: Running, key: str, number: int) -> None:
         value = pod.room.value(key)
         add(self.pods[key, number], value, 1)
-        # A pod that is going counts for affinity, but no longer for a spread (kube-scheduler's rule).
+        # A pod that is going counts for affinity, but no longer for a spread (kube-scheduler's rule). One that nothing
+        # may evict counts for as long as it is there, also on a node that is going.
         for group in self.by_number.get((key, number), ()):
-            if not pod.going and not pod.room.going and group.counts(pod.room):
+            if not pod.going and group.counts(pod.room):
                 add(group.domains, value, 1)
 
 
