@@ -8,7 +8,7 @@ from agent.core.inputs import PROMISED, Pair
 from agent.model import names
 from agent.model.constraints import HostPort, Requirement
 from agent.model.ec2 import Offering
-from agent.model.kubernetes import NodeClaim, Pod, Taint
+from agent.model.kubernetes import NodeClaim, Pod, Taint, Toleration
 from agent.model.names import ClassName
 from tests.build import ZONE_A, ZONE_C, instance_type, meta, pool
 from tests.core.neighbours import (
@@ -21,6 +21,7 @@ from tests.core.neighbours import (
     question,
     refused,
     running,
+    selects,
     spread,
     term,
     types,
@@ -164,3 +165,14 @@ def test_a_spread_does_not_rely_on_pods_that_may_turn_out_not_to_be_counted() ->
         other = {names.ZONE: str(ZONE_B), "example.com/size": size}
         counted = app(1, "counted", labels=web, node_selector=other)
         assert refused(planned(*even, *counted, **_of_both_capacity_types())) == left_out
+
+
+def test_pods_that_get_a_node_each_do_without_company_where_their_pool_has_no_nodes_of_its_domains() -> None:
+    """Others are dealt by capacity type, and of the pool that these may use no node is of one for certain."""
+    about = _of_both_capacity_types()
+    reserved_for = Toleration("each", "Exists")
+    pools = (*about["pools"], pool("each", taints=(Taint("each", "NoSchedule"),)))
+    by_type = spread(names.CAPACITY_TYPE, selector=selects(app="even"))
+    even = app(4, "even", spread=(by_type,), tolerations=(reserved_for,))
+    apart = app(2, "apart", anti_affinity=(term(HOST, app="apart"),))
+    assert refused(planned(*even, *apart, **about | {"pools": pools})) == []

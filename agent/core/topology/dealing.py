@@ -119,16 +119,26 @@ class Dealing(Seating):
             free = row.holding(shape.requests)
             if free:
                 cells[values] = Cell(values, free)
-        company = () if keys else self._company(number, at)
         if self._may_be_bought(number, at, deals):
-            for found in offers.of(shape, at, keys or company):
-                usable = {v: offer for v, offer in found.items() if (number, at, offer.shelf, v) not in self.shut}
-                for values, offer in usable.items():
-                    cell = cells.setdefault(values, Cell(values, [], company=company))
-                    cell.offer = cell.offer or offer
-                if usable and not keys:
-                    break
+            company = () if keys else self._company(number, at)
+            # Company is no must: there may be no node of such a domain alone, for minValues say.
+            if not self._offer(number, at, cells, (offers, company)) and company:
+                self._offer(number, at, cells, (offers, ()))
         return list(cells.values())
+
+    def _offer(self, number: int, at: int, cells: dict[Values, Cell], wanted: tuple[Offers, tuple[str, ...]]) -> bool:
+        """Add what can be bought for a pod of the shape, by domains of its keys or else of its company; if anything."""
+        shape, keys, found = self.shapes[number], self.checks(number, at).keys, False
+        offers, company = wanted
+        for offered in offers.of(shape, at, keys or company):
+            usable = {v: offer for v, offer in offered.items() if (number, at, offer.shelf, v) not in self.shut}
+            for values, offer in usable.items():
+                cell = cells.setdefault(values, Cell(values, [], company=company))
+                cell.offer = cell.offer or offer
+            found = found or bool(usable)
+            if usable and not keys:
+                break
+        return found
 
     def _company(self, number: int, at: int) -> tuple[str, ...]:
         """Topology keys by which pods are dealt that get a node each, although no rule of theirs needs it.
