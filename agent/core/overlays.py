@@ -25,7 +25,7 @@ from agent.model.reasons import Reason
 from agent.model.resources import Resources
 
 Types = Mapping[ClassName, tuple[InstanceType, ...]]
-_OFFERED: Final = frozenset({names.ZONE, names.CAPACITY_TYPE})
+_OFFERED: Final = frozenset({names.ZONE, names.CAPACITY_TYPE, names.RESERVATION})
 """Labels that differ between the offerings of one type."""
 _TYPES: Final = ("ValidationSucceeded", "Ready")
 
@@ -83,7 +83,8 @@ def _said(condition: Condition) -> Condition:
 
 _Pool = PoolName | None
 """None: a class without any pool."""
-_Price = tuple[ClassName, InstanceTypeName, Zone, CapacityType, _Pool]
+_Price = tuple[ClassName, InstanceTypeName, tuple[Zone, CapacityType, str | None], _Pool]
+"""Zone, capacity type and capacity reservation say which offering of the type."""
 _Resource = tuple[ClassName, InstanceTypeName, str]
 
 
@@ -140,7 +141,7 @@ class _Shelf:
         """The offering at its price for each pool: one where all agree, else one for each price."""
         found: defaultdict[int, list[str]] = defaultdict(list)
         for pool in self.pools[name]:
-            overlay = self._prices.get((name, kind.name, offering.zone, offering.capacity_type, pool))
+            overlay = self._prices.get((name, kind.name, _offered(offering), pool))
             listed = offering.price_nano_usd
             found[overlay.price(listed) if overlay is not None else listed].append(str(pool))
         for price, pools in sorted(found.items()):
@@ -170,7 +171,7 @@ class _Shelf:
                 meant = [o for o in kind.offerings if _is_meant(asked, o)]
                 pools = [p for p, labels in self.pools[name].items() if meant and _describes(labels, kind, asked)]
                 if overlay.has_price:
-                    prices += [(name, kind.name, o.zone, o.capacity_type, pool) for o in meant for pool in pools]
+                    prices += [(name, kind.name, _offered(o), pool) for o in meant for pool in pools]
                 if amounts and pools and len(pools) < len(self.pools[name]):
                     return _Targets((), (), _divided(name, pools, self.pools[name]))
                 resources += [(name, kind.name, resource) for resource in amounts if pools]
@@ -193,8 +194,16 @@ def _divided(name: ClassName, meant: Iterable[_Pool], pools: Iterable[_Pool]) ->
 
 
 def _is_meant(asked: Requirements, offering: Offering) -> bool:
-    own = {names.ZONE: str(offering.zone), names.CAPACITY_TYPE: str(offering.capacity_type)}
+    own = {
+        names.ZONE: offering.zone,
+        names.CAPACITY_TYPE: offering.capacity_type,
+        names.RESERVATION: offering.reservation,
+    }
     return all(values.allows(own[key]) for key, values in asked if key in own)
+
+
+def _offered(offering: Offering) -> tuple[Zone, CapacityType, str | None]:
+    return offering.zone, offering.capacity_type, offering.reservation
 
 
 def _pools(types: Types, pools: Iterable[NodePool]) -> dict[ClassName, dict[_Pool, dict[str, str]]]:

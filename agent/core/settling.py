@@ -19,7 +19,7 @@ from agent.core.topology.cells import Deal, without
 from agent.core.topology.checks import Checks, Entry, Values, count
 from agent.core.topology.counts import Counts, Group
 from agent.core.topology.dealing import Dealing
-from agent.core.topology.offers import Offers, may_pass
+from agent.core.topology.offers import Offers, counted
 from agent.core.topology.scene import Scene
 from agent.model.names import PodKey
 
@@ -84,7 +84,7 @@ class _Replay:
         for key, seat in dealing.seats.items():
             checks, room = self._of(seat.shape), seat.place.room
             values = tuple(map(room.value, checks.keys))
-            entries = checks.entries(values, partial(Group.counts, room=room))
+            entries = checks.entries(values, partial(Group.certainly, room=room))
             found[key] = _Stand(seat.shape, room.name, values, entries)
         for number, own in enumerate(bought):
             for deal, keys in own.content:
@@ -108,7 +108,7 @@ class _Replay:
         checks = self._of(deal.shape)
         domain = dict(zip(deal.domain, deal.values, strict=True))
         values = tuple(domain[key] for key in checks.keys)
-        entries = checks.entries(values, lambda group: may_pass(own.space, group.filter, deal.offer))
+        entries = checks.entries(values, lambda group: counted(own.space, group, deal.offer))
         return _Stand(deal.shape, node, values, entries)
 
     def _of(self, number: int) -> Checks:

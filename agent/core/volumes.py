@@ -5,14 +5,14 @@ Karpenter's rules 11.1 to 11.7.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
 import msgspec
 
-from agent.core.requirements import Requirements
+from agent.core.requirements import Requirements, value_set
 from agent.model.constraints import Requirement
 from agent.model.kubernetes import Pod
 from agent.model.names import NodeName, PodKey
@@ -44,23 +44,33 @@ class Storage:
     classes: dict[str, StorageClass]
     users: dict[str, PodKey]
     """Of each claim that one pod alone may use (ReadWriteOncePod): the pod that does."""
+    kept: dict[str, str]
+    """By claim: the volume that is kept for it, whatever the claim itself says."""
+    offered: dict[str, tuple[Volume, ...]]
+    """For each claim that nothing makes a volume for: the free volumes that may become its, the smallest first."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> "Storage":
         """Index a snapshot."""
         claims = {f"{c.meta.namespace}/{c.meta.name}": c for c in snapshot.volume_claims}
+        classes = {c.meta.name: c for c in snapshot.storage_classes}
         users: dict[str, PodKey] = {}
         # Those that run hold it; of those that wait the first by name will.
         single = {key for key, claim in claims.items() if claim.single_pod}
-        mounting = [p for p in snapshot.pods if p.claims and not p.is_finished] if single else []
-        for pod in sorted(mounting, key=lambda p: (p.node_name is None, p.key)):
+        made = {name for name, found in classes.items() if found.provisioner != NO_PROVISIONER}
+        asked = {key for key, c in claims.items() if not c.volume and c.storage_class and c.storage_class not in made}
+        mounting = [p for p in snapshot.pods if p.claims and not p.is_finished] if single or asked else []
+        mounting.sort(key=lambda p: (p.node_name is None, p.key))
+        for pod in mounting:
             for key in single.intersection(_keys(pod)):
                 users.setdefault(key, pod.key)
         return cls(
             {v.meta.name: v for v in snapshot.volumes},
             claims,
-            {c.meta.name: c for c in snapshot.storage_classes},
+            classes,
             users,
+            {v.claim: v.meta.name for v in snapshot.volumes if (c := claims.get(v.claim)) and _is_kept(v, c)},
+            _offered(snapshot, {key: claims[key] for pod in mounting for key in _keys(pod) if key in asked}),
         )
 
     def situated(self, pods: Iterable[Pod]) -> tuple[tuple[Pod, ...], dict[PodKey, Reason]]:
@@ -88,7 +98,7 @@ class Storage:
                 claim = self.claims.get(key)
                 if claim is None:
                     continue
-                volume = self.volumes.get(claim.volume)
+                volume = self.volumes.get(claim.volume or self.kept.get(key, ""))
                 driver = volume.driver if volume is not None else self._provisioner(claim)
                 if driver:
                     found.add((driver, volume.handle if volume is not None and volume.handle else key))
@@ -128,6 +138,12 @@ class Storage:
         if volume is None or volume.meta.deleted_at is not None:
             state = "does not exist" if volume is None else "is being deleted"
             raise Obstacle(f"the PersistentVolume {claim.volume} of its claim {key} {state}")
+        if claim.phase == "Lost":
+            sentence = f"its PersistentVolumeClaim {key} has lost the PersistentVolume {claim.volume}"
+            raise Obstacle(f"{sentence}; create the claim anew")
+        if claim.is_binding:
+            sentence = f"its PersistentVolumeClaim {key} is not bound to the PersistentVolume {claim.volume} yet"
+            raise Obstacle(f"{sentence}; if that lasts, look at the claim's Events for what is wrong between them")
         return volume.terms or ANYWHERE
 
     def _of_class(self, key: str, claim: VolumeClaim) -> Terms:
@@ -140,9 +156,14 @@ class Storage:
         if not found.late:
             sentence = f"its PersistentVolumeClaim {key} is not bound yet and its StorageClass {found.meta.name} binds"
             raise Obstacle(f"{sentence} at once; look at the claim's Events for why no volume was made")
+        if key in self.kept:
+            return self._of_volume(key, msgspec.structs.replace(claim, volume=self.kept[key]))
         if found.provisioner == NO_PROVISIONER:
-            sentence = f"its PersistentVolumeClaim {key} waits for a PersistentVolume of the class {found.meta.name},"
-            raise Obstacle(f"{sentence} which nothing makes; a new node would bring none")
+            if not (offered := self.offered.get(key)):
+                sentence = f"its PersistentVolumeClaim {key} waits for a PersistentVolume of the class"
+                what = "which nothing makes, and none is free that has what it asks; a new node would bring none"
+                raise Obstacle(f"{sentence} {found.meta.name}, {what}")
+            return tuple(dict.fromkeys(term for volume in offered for term in volume.terms or ANYWHERE))
         return found.topologies or ANYWHERE
 
     def _class(self, claim: VolumeClaim) -> StorageClass | None:
@@ -155,6 +176,34 @@ class Storage:
     def _provisioner(self, claim: VolumeClaim) -> str:
         found = self._class(claim)
         return found.provisioner if found is not None and found.provisioner != NO_PROVISIONER else ""
+
+
+def _is_kept(volume: Volume, claim: VolumeClaim) -> bool:
+    return volume.claim_uid in {"", claim.meta.uid}
+
+
+def _offered(snapshot: Snapshot, waiting: Mapping[str, VolumeClaim]) -> dict[str, tuple[Volume, ...]]:
+    """The free volumes that suit each claim, without those that an earlier claim will most likely have."""
+    free = [v for v in snapshot.volumes if not v.claim and v.meta.deleted_at is None] if waiting else []
+    free.sort(key=lambda v: (v.traits.size_bytes, v.meta.name))
+    found: dict[str, tuple[Volume, ...]] = {}
+    for key, claim in waiting.items():
+        found[key] = tuple(volume for volume in free if _suits(volume, claim))
+        if found[key]:
+            free.remove(found[key][0])
+    return found
+
+
+def _suits(volume: Volume, claim: VolumeClaim) -> bool:
+    """Whether Kubernetes would bind the two (kubernetes.io, Persistent Volumes, Binding)."""
+    has, asked = volume.traits, claim.traits
+    return (
+        volume.storage_class == claim.storage_class
+        and has.size_bytes >= asked.size_bytes
+        and has.is_block == asked.is_block
+        and set(asked.access_modes) <= set(has.access_modes)
+        and all(value_set(entry).allows(volume.meta.labels.get(entry.key)) for entry in claim.selector)
+    )
 
 
 def attached_on(snapshot: Snapshot, storage: Storage) -> dict[NodeName, dict[str, int]]:

@@ -10,7 +10,7 @@ from agent.kube import wire
 from agent.kube.wire import WireFault
 from agent.kube.workloads import DEFAULT_NAMESPACE
 from agent.model.kubernetes import Pod, PodDisruptionBudget, PriorityClass
-from agent.model.volumes import VolumeClaim
+from agent.model.volumes import Volume, VolumeClaim
 
 _UNSAID: Final = (None, "")
 
@@ -50,6 +50,20 @@ def _is_undecided(raw: bytes | msgspec.Raw) -> bool:
         return False
     conditions = (judged.status.conditions if judged.status is not None else None) or ()
     return all(c.type != "PodScheduled" for c in conditions)
+
+
+def as_volume_claim(raw: bytes | msgspec.Raw) -> VolumeClaim:
+    """The claim; one that names its volume and that no cluster has seen, as bound to it. Raises ``WireFault``."""
+    found = wire.volume_claim(raw)
+    return found if found.phase == "Pending" else msgspec.structs.replace(found, is_binding=False)
+
+
+def bound(claims: Iterable[VolumeClaim], volumes: Iterable[Volume]) -> Iterator[VolumeClaim]:
+    """The claims; those that no cluster has seen bound to the volume that is kept for them."""
+    kept = {v.claim: v.meta.name for v in volumes if v.claim and not v.claim_uid}
+    for claim in claims:
+        name = "" if claim.phase or claim.volume else kept.get(f"{claim.meta.namespace}/{claim.meta.name}", "")
+        yield msgspec.structs.replace(claim, volume=name) if name else claim
 
 
 def prioritized(pods: Iterable[Pod], classes: Iterable[PriorityClass]) -> Iterator[Pod]:

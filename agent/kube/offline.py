@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from agent.kube.filled import as_pod, claims_made, counted, encoded, inside_namespace, prioritized
+from agent.kube.filled import as_pod, bound, claims_made, counted, encoded, inside_namespace, prioritized
 from agent.kube.linked import linked
 from agent.kube.readers import READERS, Value, value_of
 from agent.kube.timestamps import newest
@@ -96,7 +96,7 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         daemonsets=reading.all_of(DaemonSet),
         attachments=reading.all_of(VolumeAttachment),
         volumes=reading.all_of(Volume),
-        volume_claims=reading.volume_claims(),
+        volume_claims=tuple(bound(reading.volume_claims(), reading.all_of(Volume))),
         storage_classes=reading.all_of(StorageClass),
         attach_limits=reading.all_of(AttachLimits),
         namespaces={n.meta.name: n.meta.labels for n in reading.all_of(Namespace)},

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.kube import wire
-from agent.kube.filled import as_pod, encoded, inside_namespace
+from agent.kube.filled import as_pod, as_volume_claim, encoded, inside_namespace
 from agent.manifests import (
     Document,
     NodeClassManifest,
@@ -97,7 +97,7 @@ READERS: Final[Mapping[tuple[str, str], Callable[[Document, bytes | msgspec.Raw]
     ("apps", "DaemonSet"): lambda _, raw: wire.daemonset(raw),
     ("storage.k8s.io", "VolumeAttachment"): lambda _, raw: wire.volume_attachment(raw),
     ("", "PersistentVolume"): lambda _, raw: wire.volume(raw),
-    ("", "PersistentVolumeClaim"): lambda _, raw: wire.volume_claim(raw),
+    ("", "PersistentVolumeClaim"): lambda _, raw: as_volume_claim(raw),
     ("storage.k8s.io", "StorageClass"): lambda _, raw: wire.storage_class(raw),
     ("storage.k8s.io", "CSINode"): lambda _, raw: wire.attach_limits(raw),
     ("", "Namespace"): lambda _, raw: wire.namespace(raw),

@@ -2,9 +2,18 @@
 
 import msgspec
 
-from agent.model.constraints import Requirement
+from agent.model.constraints import Requirement, Selector
 from agent.model.kubernetes import Meta
 from agent.model.names import NodeName
+
+
+class Traits(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a volume is like, and what a claim asks of one."""
+
+    size_bytes: int = 0
+    access_modes: tuple[str, ...] = ()
+    is_block: bool = False
+    """Without a file system."""
 
 
 class Volume(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -17,6 +26,12 @@ class Volume(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The driver's name of it: what a node attaches once, however many pods of it use it."""
     terms: tuple[tuple[Requirement, ...], ...] = ()
     """Node affinity: the terms are alternatives. Empty: any node."""
+    storage_class: str = ""
+    claim: str = ""
+    """The claim that it is bound to or kept for, as ``namespace/name``; empty: it is free, and has its labels here."""
+    claim_uid: str = ""
+    """Of the claim that it was bound to: one made later under the same name is another. Empty: whichever it is."""
+    traits: Traits = Traits()
 
 
 class VolumeClaim(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -24,11 +39,18 @@ class VolumeClaim(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     meta: Meta
     volume: str = ""
-    """The name of the PersistentVolume that it is bound to; empty while it is not bound."""
+    """The name of the PersistentVolume that it is bound to, or asks for; empty: any will do, and it has none yet."""
     storage_class: str | None = None
     """None: the cluster's default class; empty: none."""
     single_pod: bool = False
     """Access mode ReadWriteOncePod: only one pod may use it at a time."""
+    is_binding: bool = False
+    """It asks for its volume by name, and Kubernetes has not bound the two yet."""
+    traits: Traits = Traits()
+    selector: Selector = ()
+    """Labels of the volumes that will do."""
+    phase: str = ""
+    """``Pending``, ``Bound`` or ``Lost``, which is bound to a volume that is gone or another's; empty: nobody says."""
 
 
 class StorageClass(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.checker.binding import Cluster, Stuck, carries, order
+from tests.checker.binding import REQUIRED, Cluster, Stuck, carries, order, spreads
 from tests.checker.buying import bought, limits, refused
 from tests.checker.quantities import host_ports, plus, requests, short_of
 from tests.checker.selecting import label_of, may_run, repelling
@@ -147,7 +147,7 @@ class _Judge:
     def clusters(self) -> Iterator[Cluster]:
         """The cluster with the plan's launches as nodes, for each combination of domains that they may end up in."""
         rules = [p for p in self._world.pods.values() if carries(p)]
-        keys = sorted({r["topologyKey"] for p in rules for r in _rules(p)})
+        keys = sorted({r["topologyKey"] for p in rules for r in _rules(p)} | {k for p in rules for k in _nodes(p)})
         choices = []
         for where, variants in self.variants.items():
             distinct = {tuple(label_of(h.labels, k) for k in keys): h for h in reversed(variants)}
@@ -196,9 +196,17 @@ def _is_there(pod: Json) -> bool:
 
 def _rules(pod: Json) -> list[Json]:
     affinity = pod["spec"].get("affinity") or {}
-    required = "requiredDuringSchedulingIgnoredDuringExecution"
-    found = [t for kind in ("podAffinity", "podAntiAffinity") for t in (affinity.get(kind) or {}).get(required) or ()]
+    found = [t for kind in ("podAffinity", "podAntiAffinity") for t in (affinity.get(kind) or {}).get(REQUIRED) or ()]
     return [*found, *(pod["spec"].get("topologySpreadConstraints") or ())]
+
+
+def _nodes(pod: Json) -> Iterator[str]:
+    """Labels that decide whether a node is a domain of the pod's spreads."""
+    if spreads(pod):
+        spec = pod["spec"]
+        required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(REQUIRED) or {}
+        yield from spec.get("nodeSelector") or {}
+        yield from (e["key"] for t in required.get("nodeSelectorTerms") or () for e in t.get("matchExpressions") or ())
 
 
 def _alone(world: World, pod: Json, host: Host) -> Iterator[str]:

@@ -220,6 +220,18 @@ def volume_unbound(scene: Scene) -> None:
     scene.objects.append(objects.storage_class() | {"volumeBindingMode": "Immediate"})
 
 
+@broken("PersistentVolumeClaim data is not bound to its volume yet")
+def volume_being_bound(scene: Scene) -> None:
+    scene.mount("data", "web-0", A)
+    scene.named("PersistentVolumeClaim", "data").update(objects.volume_claim("data", "data", is_bound=False))
+
+
+@broken("PersistentVolumeClaim data has lost its volume")
+def volume_gone(scene: Scene) -> None:
+    scene.mount("data", "web-0", A)
+    scene.named("PersistentVolumeClaim", "data")["status"]["phase"] = "Lost"
+
+
 @broken("PersistentVolumeClaim web-0-scratch may not be made there by its StorageClass")
 def volume_not_allowed_there(scene: Scene) -> None:
     scene.spec("web-0")["volumes"] = [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {}}}]

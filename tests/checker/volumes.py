@@ -17,6 +17,8 @@ from tests.checker.worlds import HOSTNAME, Host, World
 Json = dict[str, Any]
 EBS = "ebs.csi.aws.com"
 IN_TREE = {"kubernetes.io/aws-ebs": EBS}
+BOUND = "pv.kubernetes.io/bind-completed"
+NOBODY = "kubernetes.io/no-provisioner"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -46,20 +48,53 @@ def _claim_fault(world: World, claim: Json, host: Host) -> str | None:
         volume = world.named("PersistentVolume", bound_to)
         if volume is None:
             return "is bound to a volume that is not there"
-        required = (volume["spec"].get("nodeAffinity") or {}).get("required")
-        labels = {k: v for k, v in host.labels.items() if k != HOSTNAME or host.where[0] == "node"}
-        if required and not any(term_holds(t, labels, host.name) for t in required["nodeSelectorTerms"]):
-            return "is bound to a volume that cannot be attached there"
-        return None
+        phase = (claim.get("status") or {}).get("phase")
+        if phase == "Lost":
+            return "has lost its volume"
+        # A file that nobody's cluster has seen says neither.
+        if phase == "Pending" and BOUND not in (claim["metadata"].get("annotations") or {}):
+            return "is not bound to its volume yet"
+        return None if _goes(volume, host) else "is bound to a volume that cannot be attached there"
     storage = _class_of(world, claim)
     if storage is None:
         return "has no StorageClass"
     if (storage.get("volumeBindingMode") or "Immediate") != "WaitForFirstConsumer":
         return "is not bound yet"
+    kept = _kept_for(world, claim)
+    if kept is not None:
+        return None if _goes(kept, host) else "is to be bound to a volume that cannot be attached there"
+    if storage["provisioner"] == NOBODY and not any(_goes(v, host) for v in _free(world, claim)):
+        return "waits for a volume that nothing makes there"
     allowed = storage.get("allowedTopologies") or ()
     if allowed and not any(_in_topology(term, host) for term in allowed):
         return "may not be made there by its StorageClass"
     return None
+
+
+def _kept_for(world: World, claim: Json) -> Json | None:
+    """The volume whose claimRef names the claim."""
+    for volume in world.all("PersistentVolume"):
+        kept = volume["spec"].get("claimRef") or {}
+        own = (claim["metadata"]["name"], namespace(claim))
+        if (kept.get("name"), kept.get("namespace")) == own and kept.get("uid") in {None, claim["metadata"].get("uid")}:
+            return volume
+    return None
+
+
+def _free(world: World, claim: Json) -> Iterator[Json]:
+    """Volumes that nobody has, of the claim's class and as large; what else it asks is not looked at."""
+    wanted = amount(claim["spec"]["resources"]["requests"]["storage"])
+    for volume in world.all("PersistentVolume"):
+        spec = volume["spec"]
+        same = spec.get("storageClassName") == claim["spec"].get("storageClassName")
+        if same and not spec.get("claimRef") and amount(spec["capacity"]["storage"]) >= wanted:
+            yield volume
+
+
+def _goes(volume: Json, host: Host) -> bool:
+    required = (volume["spec"].get("nodeAffinity") or {}).get("required")
+    labels = {k: v for k, v in host.labels.items() if k != HOSTNAME or host.where[0] == "node"}
+    return not required or any(term_holds(t, labels, host.name) for t in required["nodeSelectorTerms"])
 
 
 def _in_topology(term: Json, host: Host) -> bool:

@@ -225,7 +225,12 @@ TOPOLOGY: Final = (
     Rule("10.9", "a spread that is uneven already"),
     Rule("10.10", "selectors that do not select the pod itself"),
     Rule("10.11", "matchLabelKeys", tests=("test_label_keys_that_the_api_server_merged_already_are_not_merged_twice",)),
-    Rule("10.12", "affinity, and who begins"),
+    Rule(
+        "10.12",
+        "affinity, and who begins",
+        DIFFERENT,
+        where="a group that runs only where a pod of it cannot go",
+    ),
     Rule(
         "10.13",
         "the first domain of a group is one that its pods can use",
@@ -252,7 +257,7 @@ TOPOLOGY: Final = (
 VOLUMES: Final = (
     Rule("11.1", "which claims a pod uses", tests=("test_ephemeral_volumes_get_the_claims_that_a_cluster_would_make",)),
     Rule("11.2", "claims that cannot be used"),
-    Rule("11.3", "zones of volumes"),
+    Rule("11.3", "zones of volumes", DIFFERENT, where="a claim that nothing makes a volume for"),
     Rule("11.4", "alternatives of volumes"),
     Rule("11.5", "volumes of a host", DIFFERENT, where="a volume bound to a host"),
     Rule("11.6", "how many volumes a node attaches", DIFFERENT, where="volumes of a new node"),

@@ -1,12 +1,14 @@
 """What was bought for a pod serves it: also when others come to room that is there before the new node has come."""
 
+from typing import Any
+
 import msgspec
 
 from agent.core.inputs import PROMISED, Pair
 from agent.model import names
 from agent.model.constraints import HostPort, Requirement
 from agent.model.ec2 import Offering
-from agent.model.kubernetes import NodeClaim, Pod, Taint
+from agent.model.kubernetes import NodeClaim, Pod, Taint, Toleration
 from agent.model.names import ClassName
 from tests.build import ZONE_A, ZONE_C, instance_type, meta, pool
 from tests.core.neighbours import (
@@ -19,6 +21,7 @@ from tests.core.neighbours import (
     question,
     refused,
     running,
+    selects,
     spread,
     term,
     types,
@@ -123,3 +126,53 @@ def test_types_need_not_agree_on_a_label_that_makes_no_difference_to_a_spread() 
         even = app(1, "even", affinity_terms=terms, labels={"app": "even"}, spread=(spread(),))
         plan = planned(*even, *counted, pools=(diverse,), instance_types=types(*sizes))
         assert "counted-0" not in refused(plan)
+
+
+def _of_both_capacity_types() -> dict[str, Any]:
+    """Nodes of two sizes from a pool of which no node can be told to be spot."""
+    sizes = tuple(
+        msgspec.structs.replace(
+            own,
+            requirements=(*own.requirements, Requirement("example.com/size", "In", (size,))),
+            offerings=tuple(
+                Offering(zone, capacity_type, own.offerings[0].price_nano_usd)
+                for zone in (ZONE_A, ZONE_B)
+                for capacity_type in ("spot", "on-demand")
+            ),
+        )
+        for own, size in zip(TYPES[1:], ("4", "8"), strict=True)
+    )
+    both = pool(requirements=(Requirement(names.CAPACITY_TYPE, "Exists", min_values=2),))
+    return {"pools": (both,), "instance_types": types(*sizes)}
+
+
+SMALL_OR_SPOT = ((Requirement("example.com/size", "Lt", ("6",)),), (Requirement(names.CAPACITY_TYPE, "In", ("spot",)),))
+"""Terms of node affinity: of a large node from such a pool it is open whether it is what they ask."""
+
+
+def test_a_pod_gets_a_node_although_it_stays_open_whether_the_spread_of_another_counts_it() -> None:
+    counted = app(1, "counted", cpu="3", labels={"app": "web"})
+    even = app(1, "even", affinity_terms=SMALL_OR_SPOT, labels={"app": "even"}, spread=(spread(),))
+    assert refused(planned(*even, *counted, **_of_both_capacity_types())) == []
+
+
+def test_a_spread_does_not_rely_on_pods_that_may_turn_out_not_to_be_counted() -> None:
+    """Its own pods can be in one zone only; a second one may come if the other zone has a pod that surely counts."""
+    volume = ((Requirement(names.ZONE, "In", (str(ZONE_A),)),),)
+    web = {"app": "web"}
+    even = app(2, "even", volume_terms=volume, labels=web, spread=(spread(),), affinity_terms=SMALL_OR_SPOT)
+    for size, left_out in (("4", []), ("8", ["even-1"])):
+        other = {names.ZONE: str(ZONE_B), "example.com/size": size}
+        counted = app(1, "counted", labels=web, node_selector=other)
+        assert refused(planned(*even, *counted, **_of_both_capacity_types())) == left_out
+
+
+def test_pods_that_get_a_node_each_do_without_company_where_their_pool_has_no_nodes_of_its_domains() -> None:
+    """Others are dealt by capacity type, and of the pool that these may use no node is of one for certain."""
+    about = _of_both_capacity_types()
+    reserved_for = Toleration("each", "Exists")
+    pools = (*about["pools"], pool("each", taints=(Taint("each", "NoSchedule"),)))
+    by_type = spread(names.CAPACITY_TYPE, selector=selects(app="even"))
+    even = app(4, "even", spread=(by_type,), tolerations=(reserved_for,))
+    apart = app(2, "apart", anti_affinity=(term(HOST, app="apart"),))
+    assert refused(planned(*even, *apart, **about | {"pools": pools})) == []

@@ -11,6 +11,8 @@ from agent.model.kubernetes import Pod
 from agent.model.names import ClassName
 from agent.model.resources import Resources
 from tests.build import GIB, NOW, ZONE_A, ZONE_C, instance_type, node_class, pod, pool
+from tests.core import neighbours
+from tests.core.neighbours import app, spread, term
 
 GPU = "nvidia.com/gpu"
 
@@ -79,3 +81,21 @@ def test_an_amount_and_a_label_that_exclude_each_other_are_named_as_a_pair() -> 
         "those with topology.kubernetes.io/zone=ap-northeast-2a have at most 0: "
         "ask for less, or drop topology.kubernetes.io/zone=ap-northeast-2a"
     )
+
+
+def test_rules_about_other_pods_are_named_where_they_forbid_something_and_nowhere_else() -> None:
+    zone = names.ZONE
+    apart = app(3, anti_affinity=(term(),))
+    (sentence,) = {neighbours.why(neighbours.planned(*apart, *app(1, "last", labels={"app": "web"})))}
+    assert sentence.startswith(f"anti-affinity of other pods by {zone} keeps it out of ")
+    alone = neighbours.planned(*app(1, "alone", affinity=(term(),), anti_affinity=(term(app="nobody"),)))
+    assert neighbours.why(alone) == f"its affinity by {zone} to pods with app=web: none is where it could go"
+    both = app(3, affinity=(term(),), anti_affinity=(term(app="db"),))
+    there, bound = neighbours.fixed("n", ZONE_A), (neighbours.running("n"), neighbours.running("n", "db"))
+    kept_out = neighbours.planned(*both, pairs=(there,), bound=bound)
+    assert neighbours.why(kept_out) == (
+        f"its affinity by {zone} to pods with app=web: none is in {neighbours.ZONE_B}, {ZONE_C}; "
+        f"its anti-affinity by {zone} to pods with app=db: there is one in {ZONE_A}"
+    )
+    uneven = app(2, spread=(spread(honor_affinity=False),), node_selector={zone: str(ZONE_A)})
+    assert "anti-affinity" not in neighbours.why(neighbours.planned(*uneven))

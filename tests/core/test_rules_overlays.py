@@ -122,6 +122,18 @@ def test_rule_15_2_a_price_is_that_of_the_offerings_that_match() -> None:
     assert prices(applied(kind, types=spot)) == [52_000_000, 52_000_000, CENT]
 
 
+def test_rule_15_2_a_price_may_be_that_of_one_capacity_reservation() -> None:
+    reserved = tuple(
+        Offering(ZONE_A, "reserved", 1, requirements=(Requirement(names.RESERVATION, "In", (name,)),))
+        for name in ("cr-1", "cr-2")
+    )
+    types = tuple(msgspec.structs.replace(kind, offerings=(*kind.offerings, *reserved)) for kind in TYPES)
+    one = overlay("one", Requirement(names.RESERVATION, "In", ("cr-2",)), price_nano_usd=CENT)
+    assert prices(applied(one, types=types)) == [52_000_000, 52_000_000, 1, CENT]
+    none = overlay("none", Requirement(names.RESERVATION, "DoesNotExist"), price_nano_usd=CENT)
+    assert prices(applied(none, types=types)) == [CENT, CENT, 1, 1]
+
+
 def test_rule_15_2_a_capacity_is_that_of_the_type_if_any_offering_matches() -> None:
     extra = Resources(extended=(("a.b/c", 1),))
     somewhere = applied(overlay("z", Requirement(names.ZONE, "In", (ZONE_C,)), capacity=extra))

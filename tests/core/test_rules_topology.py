@@ -279,6 +279,14 @@ def test_rule_10_12_a_pod_that_its_own_affinity_does_not_select_waits_for_anothe
     assert "affinity" in why(plan)
 
 
+def test_unlike_rule_10_12_a_group_that_runs_elsewhere_is_not_begun_anew() -> None:
+    """kube-scheduler lets a pod be the first only while no pod of its group runs anywhere."""
+    here, there = app(1, affinity=(term(),)), fixed("n", "ap-northeast-2z", cpu=100)
+    plan = planned(*here, pairs=(there,), bound=(running("n"),))
+    assert refused(plan) == ["web-0"]
+    assert not plan.launches
+
+
 def test_rule_10_15_a_pod_follows_its_target_within_the_same_plan() -> None:
     followers, target = app(2, affinity=(term(app="db"),)), app(1, "db", node_selector={names.ZONE: str(ZONE_C)})
     plan = planned(*followers, *target)
@@ -565,6 +573,15 @@ def test_a_claim_that_is_coming_counts_as_one_host_and_with_its_zone() -> None:
     plan = planned(*pods, pairs=(Pair(None, claim),))
     assert [p.claim for p in plan.placements if p.claim] == ["coming"]
     assert len(plan.launches) == 1
+
+
+def test_rule_10_3_pods_that_stay_on_a_node_that_is_going_count_for_a_spread() -> None:
+    """Nothing evicts them, and kube-scheduler counts them until they are gone."""
+    going = fixed("n", ZONE_A, taints=(Taint(names.DISRUPTED_TAINT, "NoSchedule"),))
+    staying = tuple(running("n", number=n) for n in range(2))
+    pods = app(4, spread=(spread(),))
+    plan = planned(*pods, pairs=(going,), bound=staying)
+    assert domains(question(*pods, pairs=(going,)), plan) == {ZONE_B: 2, ZONE_C: 2}
 
 
 def test_a_node_that_is_going_is_no_domain_but_its_pods_count() -> None:

@@ -12,7 +12,7 @@ from agent.model.kubernetes import Node, Pod, VolumeAttachment
 from agent.model.names import ClassName, NodeName
 from agent.model.plan import Plan, Snapshot
 from agent.model.resources import Resources
-from agent.model.volumes import AttachLimits, StorageClass, Volume, VolumeClaim
+from agent.model.volumes import AttachLimits, StorageClass, Traits, Volume, VolumeClaim
 from tests.build import NOW, TYPES, ZONE_A, ZONE_C, claim, conditions, machine, meta, node, pod, snapshot
 
 EBS = "ebs.csi.aws.com"
@@ -87,6 +87,14 @@ def test_rule_11_2_a_claim_that_does_not_exist_keeps_its_pod_from_any_node() -> 
             {"volume_claims": (bound("data", "pv"),), "volumes": (volume("pv", deleted_at=NOW),)},
             "the PersistentVolume pv of its claim default/data is being deleted",
         ),
+        (
+            {"volume_claims": (bound("data", "pv", is_binding=True),), "volumes": (volume("pv"),)},
+            "its PersistentVolumeClaim default/data is not bound to the PersistentVolume pv yet",
+        ),
+        (
+            {"volume_claims": (bound("data", "pv", phase="Lost"),), "volumes": (volume("pv"),)},
+            "its PersistentVolumeClaim default/data has lost the PersistentVolume pv",
+        ),
         ({"volume_claims": (unbound("data", ""),)}, "has no StorageClass"),
         ({"volume_claims": (unbound("data", None),)}, "has no StorageClass"),
         (
@@ -102,7 +110,7 @@ def test_rule_11_2_a_claim_that_does_not_exist_keeps_its_pod_from_any_node() -> 
                 "volume_claims": (unbound("data", "local"),),
                 "storage_classes": (late("local", provisioner="kubernetes.io/no-provisioner"),),
             },
-            "which nothing makes; a new node would bring none",
+            "which nothing makes, and none is free that has what it asks; a new node would bring none",
         ),
     ],
 )
@@ -163,6 +171,61 @@ def test_rule_11_3_volumes_of_one_pod_hold_together() -> None:
         )
     )
     assert zones(plan) == [ZONE_C]
+
+
+def static(name: str, zone: str, **fields: Any) -> Volume:
+    about: dict[str, Any] = {"storage_class": "static", "traits": Traits(100, ("ReadWriteOnce",))} | fields
+    return msgspec.structs.replace(volume(name, inside(zone)), **about)
+
+
+def asking(name: str = "data", **fields: Any) -> VolumeClaim:
+    about: dict[str, Any] = {"traits": Traits(100, ("ReadWriteOnce",))} | fields
+    return VolumeClaim(meta(name, namespace="default"), "", "static", **about)
+
+
+STATIC = {"storage_classes": (late("static", provisioner="kubernetes.io/no-provisioner"),)}
+
+
+def test_unlike_rule_11_3_a_claim_that_nothing_makes_a_volume_for_goes_where_a_free_one_suits_it() -> None:
+    """Karpenter buys a node anywhere, and kube-scheduler finds no volume there."""
+    about: dict[str, Any] = STATIC | {"pods": (mounting("data"),), "volume_claims": (asking(),)}
+    there = static("pv", ZONE_C)
+    assert zones(decide(world(volumes=(there,), **about))) == [ZONE_C]
+    others: tuple[dict[str, Any], ...] = (
+        {"traits": Traits(99, ("ReadWriteOnce",))},
+        {"traits": Traits(100, ("ReadOnlyMany",))},
+        {"traits": Traits(100, ("ReadWriteOnce",), is_block=True)},
+        {"storage_class": "other"},
+        {"claim": "default/other"},
+        {"meta": meta("pv", deleted_at=NOW)},
+    )
+    for other in others:
+        plan = decide(world(volumes=(msgspec.structs.replace(there, **other),), **about))
+        assert plan.launches == ()
+        assert "none is free that has what it asks" in why(plan)
+
+
+def test_unlike_rule_11_3_free_volumes_are_for_one_claim_each_and_for_those_that_select_them() -> None:
+    pods = tuple(mounting(f"data-{n}", name=f"web-{n}") for n in range(3))
+    claims = tuple(asking(f"data-{n}") for n in range(3))
+    volumes = (static("large", ZONE_A, traits=Traits(200, ("ReadWriteOnce",))), static("small", ZONE_C))
+    plan = decide(world(pods=pods, volume_claims=claims, volumes=volumes, **STATIC))
+    assert sorted(zones(plan)) == [ZONE_A, ZONE_C]
+    assert [r.pod for r in plan.refusals] == ["default/web-2"]
+    only = asking("data-0", selector=(Requirement("tier", "In", ("fast",)),))
+    labelled = static("fast", ZONE_A, meta=meta("fast", labels={"tier": "fast"}), traits=volumes[0].traits)
+    plan = decide(world(pods=pods[:1], volume_claims=(only,), volumes=(*volumes, labelled), **STATIC))
+    assert zones(plan) == [ZONE_A]
+
+
+def test_unlike_rule_11_3_a_claim_that_waits_for_its_first_pod_goes_where_the_volume_is_that_is_kept_for_it() -> None:
+    kept = static("pv", ZONE_C, claim="default/data", claim_uid="mine")
+    about: dict[str, Any] = {"pods": (mounting("data"),), "volumes": (kept,)}
+    first = VolumeClaim(meta("data", namespace="default", uid="mine"), "", "gp3")
+    topologies = (late("gp3", inside(ZONE_A), inside(ZONE_C)),)
+    assert zones(decide(world(volume_claims=(first,), storage_classes=topologies, **about))) == [ZONE_C]
+    later = VolumeClaim(meta("data", namespace="default", uid="another"), "", "gp3")
+    assert zones(decide(world(volume_claims=(later,), storage_classes=topologies, **about))) == [ZONE_A]
 
 
 def test_volumes_in_different_zones_are_a_reason_of_their_own() -> None:

@@ -36,6 +36,26 @@ def test_volumes_their_claims_classes_and_limits_are_read() -> None:
     assert [(n.node_name, n.limits) for n in found.attach_limits] == [("i-1", {"d": 3})]
 
 
+def test_a_claim_of_a_file_is_bound_to_the_volume_that_it_names_unless_a_cluster_said_otherwise() -> None:
+    names_it = {"volumeName": "pv"}
+    found = read(
+        manifest("v1", "PersistentVolumeClaim", "written", spec=names_it),
+        manifest("v1", "PersistentVolumeClaim", "waiting", spec=names_it, status={"phase": "Pending"}),
+        manifest("v1", "PersistentVolumeClaim", "bound", spec=names_it, status={"phase": "Bound"}),
+    )
+    assert [c.meta.name for c in found.volume_claims if c.is_binding] == ["waiting"]
+
+
+def test_a_claim_of_a_file_is_bound_to_the_volume_that_is_kept_for_it() -> None:
+    found = read(
+        manifest("v1", "PersistentVolumeClaim", "data", spec={}),
+        manifest("v1", "PersistentVolumeClaim", "known", spec={}, status={"phase": "Pending"}),
+        manifest("v1", "PersistentVolume", "pv", spec={"claimRef": {"namespace": "default", "name": "data"}}),
+        manifest("v1", "PersistentVolume", "other", spec={"claimRef": {"namespace": "default", "name": "known"}}),
+    )
+    assert {c.meta.name: c.volume for c in found.volume_claims} == {"data": "pv", "known": ""}
+
+
 def test_labels_of_namespaces_are_read() -> None:
     namespace = manifest("v1", "Namespace", "shop")
     namespace["metadata"] = {"name": "shop", "labels": {"team": "x"}}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.kube import wire
 from agent.model.constraints import Requirement
+from agent.model.volumes import Traits
 
 if TYPE_CHECKING:
     from agent.model.volumes import StorageClass, Volume, VolumeClaim
@@ -71,6 +72,42 @@ def test_a_claim_says_what_it_is_bound_to_and_its_class() -> None:
     assert (claim({}).volume, claim({}).storage_class) == ("", None)
     assert claim({"storageClassName": ""}).storage_class == ""
     assert claim({}, annotations={"volume.beta.kubernetes.io/storage-class": "old"}).storage_class == "old"
+
+
+def test_what_a_claim_asks_and_a_free_volume_has_is_read_and_whose_a_volume_is() -> None:
+    asked = claim(
+        {
+            "resources": {"requests": {"storage": "10Gi"}},
+            "accessModes": ["ReadWriteOnce", "ReadOnlyMany"],
+            "volumeMode": "Block",
+            "selector": {"matchLabels": {"tier": "fast"}},
+        }
+    )
+    same = Traits(10 << 30, ("ReadOnlyMany", "ReadWriteOnce"), is_block=True)
+    assert (asked.traits, asked.selector) == (same, (Requirement("tier", "In", ("fast",)),))
+    own: Json = {
+        "capacity": {"storage": "10Gi"},
+        "accessModes": ["ReadWriteOnce", "ReadOnlyMany"],
+        "volumeMode": "Block",
+        "storageClassName": "static",
+    }
+    free = volume(own, labels={"tier": "fast"})
+    assert (free.traits, free.storage_class, free.claim, free.meta.labels) == (same, "static", "", {"tier": "fast"})
+    kept = volume(own | {"claimRef": {"namespace": "shop", "name": "data", "uid": "u"}}, labels={"tier": "fast"})
+    assert (kept.claim, kept.claim_uid, kept.meta.labels) == ("shop/data", "u", {})
+
+
+def test_a_claim_that_names_its_volume_is_bound_to_it_once_kubernetes_says_so() -> None:
+    mark = {"pv.kubernetes.io/bind-completed": "yes"}
+    assert claim({"volumeName": "pv"}).is_binding
+    assert not claim({"volumeName": "pv"}, annotations=mark).is_binding
+    assert not claim({}).is_binding
+    lost = {
+        "metadata": {"name": "data", "annotations": mark},
+        "spec": {"volumeName": "pv"},
+        "status": {"phase": "Lost"},
+    }
+    assert wire.volume_claim(json.dumps(lost).encode()).phase == "Lost"
 
 
 def test_a_class_says_who_makes_its_volumes_where_and_when() -> None:

@@ -41,6 +41,8 @@ OVERLAYS: Final[Mutants] = {
     "15.2": (
         # Every offering of a type is meant.
         Mutant(ENGINE, "meant = [o for o in kind.offerings if _is_meant(asked, o)]", "meant = list(kind.offerings)"),
+        # Reservations are not told apart.
+        Mutant(ENGINE, "names.RESERVATION: offering.reservation,", "names.RESERVATION: None,"),
         # A capacity needs every offering to be meant.
         Mutant(
             ENGINE,

@@ -35,7 +35,9 @@ TOPOLOGY: Final[Mutants] = {
         # Finished ones do.
         Mutant(SCENE, "if p.node_name is not None and not p.is_finished]", "if p.node_name is not None]"),
         # Terminating ones do.
-        Mutant(COUNTS, "if not pod.going and not pod.room.going", "if not pod.room.going"),
+        Mutant(COUNTS, "if not pod.going and group", "if group"),
+        # Those that stay on a node that is going do not.
+        Mutant(COUNTS, "if not pod.going and group", "if not pod.going and not pod.room.going and group"),
     ),
     "10.4": (
         # nodeAffinityPolicy is Ignore, whatever is written.
@@ -50,7 +52,7 @@ TOPOLOGY: Final[Mutants] = {
             "own.room.promises(asked) for shape in self.shapes for asked in shape.alternatives)])",
         ),
         # What only decides whether a node is a domain stays open.
-        Mutant(CHECKS, ".union(*(group.decisive for group in groups))", ".union()"),
+        Mutant(COUNTS, "| own).union(*deciding)", "| own)"),
     ),
     "10.5": (
         # nodeTaintsPolicy is Ignore, whatever is written.
@@ -68,7 +70,7 @@ TOPOLOGY: Final[Mutants] = {
     ),
     "10.7": (
         # minDomains is not looked at.
-        Mutant(COUNTS, "if self.domains and len(self.domains) >= min_domains", "if self.domains"),
+        Mutant(COUNTS, "if not self.domains or len(self.domains) < min_domains:", "if not self.domains:"),
         # The minDomains of one pod counts for all with equal selectors, as in Karpenter.
         Mutant(
             COUNTS,

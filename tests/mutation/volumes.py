@@ -27,6 +27,10 @@ VOLUMES: Final[Mutants] = {
         Mutant(ENGINE, "if claim.meta.deleted_at is not None:", "if False:"),
         # nor one whose volume is,
         Mutant(ENGINE, "if volume is None or volume.meta.deleted_at is not None:", "if volume is None:"),
+        # nor one that is not bound to its volume yet,
+        Mutant(ENGINE, "if claim.is_binding:", "if False:"),
+        # nor one that has lost it,
+        Mutant(ENGINE, 'if claim.phase == "Lost":', "if False:"),
         # nor one that nothing will bind.
         Mutant(
             ENGINE,
@@ -42,6 +46,12 @@ VOLUMES: Final[Mutants] = {
         Mutant(ENGINE, "return found.topologies or ANYWHERE", "return ANYWHERE"),
         # Of several volumes the first decides.
         Mutant(ENGINE, "for chosen in product(*listed))", "for chosen in product(*listed[:1]))"),
+        # Of a class that nothing makes volumes of any volume will do, as in Karpenter any node.
+        Mutant(ENGINE, "for volume in free if _suits(volume, claim))", "for volume in free)"),
+        # A free volume is for all claims that it suits.
+        Mutant(ENGINE, "            free.remove(found[key][0])", "            pass"),
+        # What a volume is kept for is not read.
+        Mutant(ENGINE, "if key in self.kept:", "if False:"),
     ),
     "11.4": (
         # There is the first alternative only.

@@ -217,11 +217,15 @@ def _affinity(spec: Json, kind: str) -> Json:
 
 
 def _mount(draw: random.Random, name: str, spec: Json) -> list[Json]:
-    """A claim of the pod's own, bound in a zone or still to be bound; the volume objects that it takes."""
+    """A claim of the pod's own, bound in a zone, still to be bound, or, of a group's fourth pod, just being bound.
+
+    The volume objects that it takes.
+    """
     spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
     if draw.randint(0, 2) == 0:
         return [objects.volume_claim(name)]
-    return [objects.volume(name, draw.choice(ZONES)), objects.volume_claim(name, name)]
+    claim = objects.volume_claim(name, name, is_bound=not name.endswith("-3"))
+    return [objects.volume(name, draw.choice(ZONES)), claim]
 
 
 ASKING: dict[str, Callable[[random.Random, Json, Mapping[str, str]], None]] = {

@@ -142,7 +142,7 @@ def volume(name: str, zone: str) -> Json:
     }
 
 
-def volume_claim(name: str, bound_to: str = "") -> Json:
+def volume_claim(name: str, bound_to: str = "", *, is_bound: bool = True) -> Json:
     spec: Json = {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": STORAGE_CLASS,
@@ -155,10 +155,10 @@ def volume_claim(name: str, bound_to: str = "") -> Json:
             "name": name,
             "namespace": "shop",
             "uid": f"uid-pvc-{name}",
-            "annotations": {"pv.kubernetes.io/bind-completed": "yes"} if bound_to else {},
+            "annotations": {"pv.kubernetes.io/bind-completed": "yes"} if bound_to and is_bound else {},
         },
         "spec": spec | ({"volumeName": bound_to} if bound_to else {}),
-        "status": {"phase": "Bound" if bound_to else "Pending"},
+        "status": {"phase": "Bound" if bound_to and is_bound else "Pending"},
     }
 
 

@@ -1,9 +1,10 @@
 """Why no domain takes a pod, in words that a person can act on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.core.shapes import Shape
 from agent.core.topology.checks import Checks, Values
+from agent.core.topology.counts import Domains
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.offers import Offers
 from agent.core.topology.selectors import Selectors
@@ -25,6 +26,8 @@ def blocked(dealing: Dealing, number: int, everything: Offers, selectors: Select
     if not checks.keys:
         return None
     reachable = dealing.reachable(number, last, everything)
+    if not reachable:
+        return None
     needed = {key for own in shape.required.affinity for key in own.keys} | {s.key for s in shape.required.spread}
     for at, key in enumerate(checks.keys):
         if key in needed and all(values[at] is None for values in reachable):
@@ -33,7 +36,7 @@ def blocked(dealing: Dealing, number: int, everything: Offers, selectors: Select
     if any(checks.allows(values, leasts, begun) for values in reachable):
         return None
     found = dict.fromkeys(_sentences(shape, (checks, selectors), reachable, begun))
-    return "; ".join(list(found)[:MOST])
+    return "; ".join(list(found)[:MOST]) or None
 
 
 def _sentences(
@@ -43,15 +46,34 @@ def _sentences(
     leasts = checks.leasts()
     for values in reachable:
         yield from _over_spread(checks, values, leasts)
-    for own in shape.required.affinity:
-        if own.number not in begun:
-            where = " and ".join(own.keys)
-            yield f"its affinity by {where} to pods with {selectors.text(own.number)}: none is where it could go"
-    for away in shape.required.anti_affinity:
-        if away.key != names.HOSTNAME:
-            wanted = f"pods with {selectors.text(away.number)}"
-            yield f"its anti-affinity by {away.key} to {wanted}: there is one in each domain that it could go to"
-    yield "anti-affinity of other pods keeps it out of each domain that it could go to"
+    for at, table, number in checks.near:
+        if at >= 0 and number not in begun and (lacking := _lacking(at, table, reachable)):
+            yield f"its affinity by {checks.keys[at]} to pods with {selectors.text(number)}: none is {lacking}"
+    asked = [own for own in shape.required.anti_affinity if own.key != names.HOSTNAME]
+    for away, (at, table) in zip(asked, checks.empty, strict=False):
+        if taken := _taken(at, table, reachable):
+            yield f"its anti-affinity by {away.key} to pods with {selectors.text(away.number)}: there is one in {taken}"
+    for at, table in checks.empty[len(asked) :]:
+        if taken := _taken(at, table, reachable):
+            yield f"anti-affinity of other pods by {checks.keys[at]} keeps it out of {taken}"
+
+
+def _lacking(at: int, table: Domains, reachable: Sequence[Values]) -> str:
+    """Where, of all that a pod could go to, a table has no pods; empty: there are some everywhere."""
+    found = {value for values in reachable if not table.get(value := values[at] or "")}
+    if len(found) == len({values[at] or "" for values in reachable}):
+        return "where it could go"
+    return f"in {_listed(found)}" if found - {""} else ""
+
+
+def _taken(at: int, table: Domains, reachable: Sequence[Values]) -> str:
+    """The domains of one key, of those that a pod could go to, in which a table has pods; empty: none."""
+    return _listed({value for values in reachable if (value := values[at]) is not None and table.get(value)})
+
+
+def _listed(domains: Iterable[str]) -> str:
+    named = sorted(filter(None, domains))
+    return ", ".join(named[:MOST]) + (f" and {len(named) - MOST} more" if len(named) > MOST else "")
 
 
 def _over_spread(checks: Checks, values: Values, leasts: Sequence[int]) -> Iterator[str]:

@@ -26,8 +26,8 @@ class Checks:
     rules: Rules
     keys: tuple[str, ...]
     """Labels other than the host name of which these pods need a definite value: the topology keys of their own rules,
-    those by which others count them (Karpenter's rule 10.15 counts a pod only once its domain is definite), and those
-    that decide whether a spread counts their node at all."""
+    those by which others count them (Karpenter's rule 10.15 counts a pod only once its domain is definite), and, where
+    such nodes can be had, those that decide whether a spread counts their node at all."""
     spread: tuple[tuple[int, Group, int, int, int], ...]
     """Key, group, 1 if it counts these pods themselves, maxSkew, minDomains."""
     affinity: tuple[Affinity, ...]
@@ -44,9 +44,7 @@ class Checks:
     def of(cls, rules: Rules, at: int, counts: Counts) -> "Checks":
         """Look the tables up once; they grow in place."""
         level, matches = rules.levels[at], sorted(rules.matches)
-        own = {key for number in matches for key in counts.keys_of.get(number, ())}
-        groups = [g for n in matches for key in sorted(counts.keys_of.get(n, ())) for g in counts.by_number[key, n]]
-        keys = tuple(sorted((level.keys | own).union(*(group.decisive for group in groups))))
+        groups, keys = counts.counting(rules), counts.definite(rules, at, vague=rules in counts.vague)
         position = {key: n for n, key in enumerate(keys)} | {names.HOSTNAME: -1}
         counted = [(key, counts.pods[key, n]) for n in matches for key in sorted(counts.keys_of.get(n, ()))]
         counted += [(names.HOSTNAME, counts.pods[names.HOSTNAME, n]) for n in matches if n in counts.at_host]
@@ -119,10 +117,16 @@ class Checks:
             broken += count + 1 - least > group.max_skew
         return broken, pods
 
-    def entries(self, values: Values, passes: Callable[[Group], bool]) -> tuple[Entry, ...]:
-        """Where a pod in these domains is counted; ``passes`` says of which spread constraints its node is a domain."""
+    def entries(self, values: Values, passes: Callable[[Group], bool | None]) -> tuple[Entry, ...]:
+        """Where a pod in these domains is counted.
+
+        ``passes`` says of which spread constraints its node is a domain; None: it may become one.
+        """
         placed = [(table, "" if at < 0 else values[at]) for at, table in self.counted]
-        placed += [(group.domains, values[at]) for at, group in self.groups if passes(group)]
+        for at, group in self.groups:
+            verdict = passes(group)
+            placed += [(group.domains, values[at])] if verdict is not False else []
+            placed += [(group.unsure, values[at])] if verdict is None else []
         return tuple((table, value) for table, value in placed if value is not None)
 
 

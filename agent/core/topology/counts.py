@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from agent.core.nodeaffinity import node_affinity, widest
 from agent.core.requirements import Requirements, normalized
 from agent.core.rooms import Room
+from agent.core.shapes import Rules
 from agent.core.taints import tolerates
 from agent.core.topology.levels import Spread
 from agent.model import names
@@ -68,6 +69,8 @@ class Group:
     number: int
     filter: Filter
     domains: Domains = field(default_factory=dict)
+    unsure: Domains = field(default_factory=dict)
+    """Of those pods the ones on nodes that may turn out to be no domain."""
     max_skew: int = 1 << 30
     """The least of all its owners."""
     affine: bool = True
@@ -75,19 +78,35 @@ class Group:
     _passed: dict[str, bool] = field(default_factory=dict)
 
     @property
+    def plain(self) -> frozenset[str]:
+        """Labels that decide whether a node is a domain, but for those that node affinity is about."""
+        return self.filter.plain - {names.HOSTNAME}
+
+    @property
     def decisive(self) -> frozenset[str]:
         """Labels that decide whether a node is a domain."""
-        return self.filter.decisive if self.affine else self.filter.plain - {names.HOSTNAME}
+        return self.filter.decisive if self.affine else self.plain
+
+    def certainly(self, room: Room) -> bool | None:
+        """Whether pods on this node are counted; None: it is not known of the node yet."""
+        found = self.counts(room)
+        asked = self.filter
+        open_ = found and self.affine and not all(map(room.decides, asked.affine))
+        return None if open_ and not any(map(room.promises, asked.alternatives)) else found
 
     def counts(self, room: Room) -> bool:
-        """Whether pods on this node are counted."""
+        """Whether pods on this node are counted, or may turn out to be."""
         if room.name not in self._passed:
             self._passed[room.name] = self.filter.passes(room)
         return self._passed[room.name]
 
     def least(self, min_domains: int) -> int:
         """Pods in the emptiest domain; none where there are fewer domains than there should be (rule 10.7)."""
-        return min(self.domains.values()) if self.domains and len(self.domains) >= min_domains else 0
+        if not self.domains or len(self.domains) < min_domains:
+            return 0
+        if not self.unsure:
+            return min(self.domains.values())
+        return min(pods - self.unsure.get(value, 0) for value, pods in self.domains.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +132,19 @@ class Counts:
     guards: defaultdict[tuple[str, int], Domains] = field(default_factory=lambda: defaultdict(dict))
     groups: dict[tuple[str, int, Filter], Group] = field(default_factory=dict)
     by_number: defaultdict[tuple[str, int], list[Group]] = field(default_factory=lambda: defaultdict(list))
+    vague: set[Rules] = field(default_factory=set)
+    """Of pods for which no node can be had of which it is known whether all spreads of others count it."""
+
+    def counting(self, rules: Rules) -> list[Group]:
+        """Spread constraints that count such pods, their own or others'."""
+        keys = ((key, n) for n in sorted(rules.matches) for key in sorted(self.keys_of.get(n, ())))
+        return [group for own in keys for group in self.by_number[own]]
+
+    def definite(self, rules: Rules, at: int, *, vague: bool = False) -> tuple[str, ...]:
+        """Labels of which such pods need a definite value; ``vague``: whether others count them may stay open."""
+        own = {key for n in rules.matches for key in self.keys_of.get(n, ())}
+        deciding = (group.plain if vague else group.decisive for group in self.counting(rules))
+        return tuple(sorted((rules.levels[at].keys | own).union(*deciding)))
 
     def group(self, spread: Spread, owner: Pod) -> Group:
         """The group of a constraint of a pod; made, without domains, when it is asked for first."""
@@ -152,9 +184,10 @@ class Counts:
     def _see(self, pod: Running, key: str, number: int) -> None:
         value = pod.room.value(key)
         add(self.pods[key, number], value, 1)
-        # A pod that is going counts for affinity, but no longer for a spread (kube-scheduler's rule).
+        # A pod that is going counts for affinity, but no longer for a spread (kube-scheduler's rule). One that nothing
+        # may evict counts for as long as it is there, also on a node that is going.
         for group in self.by_number.get((key, number), ()):
-            if not pod.going and not pod.room.going and group.counts(pod.room):
+            if not pod.going and group.counts(pod.room):
                 add(group.domains, value, 1)
 
 

@@ -13,7 +13,7 @@ from agent.core.placing import Place
 from agent.core.shapes import Rules
 from agent.core.topology.cells import Cell, Deal, rank, without
 from agent.core.topology.checks import Checks, Entry, Values, count
-from agent.core.topology.offers import Offer, Offers, may_pass
+from agent.core.topology.offers import Offer, Offers, counted
 from agent.core.topology.promises import Promises
 from agent.core.topology.rows import Row
 from agent.core.topology.seating import Seating
@@ -119,16 +119,26 @@ class Dealing(Seating):
             free = row.holding(shape.requests)
             if free:
                 cells[values] = Cell(values, free)
-        company = () if keys else self._company(number, at)
         if self._may_be_bought(number, at, deals):
-            for found in offers.of(shape, at, keys or company):
-                usable = {v: offer for v, offer in found.items() if (number, at, offer.shelf, v) not in self.shut}
-                for values, offer in usable.items():
-                    cell = cells.setdefault(values, Cell(values, [], company=company))
-                    cell.offer = cell.offer or offer
-                if usable and not keys:
-                    break
+            company = () if keys else self._company(number, at)
+            # Company is no must: there may be no node of such a domain alone, for minValues say.
+            if not self._offer(number, at, cells, (offers, company)) and company:
+                self._offer(number, at, cells, (offers, ()))
         return list(cells.values())
+
+    def _offer(self, number: int, at: int, cells: dict[Values, Cell], wanted: tuple[Offers, tuple[str, ...]]) -> bool:
+        """Add what can be bought for a pod of the shape, by domains of its keys or else of its company; if anything."""
+        shape, keys, found = self.shapes[number], self.checks(number, at).keys, False
+        offers, company = wanted
+        for offered in offers.of(shape, at, keys or company):
+            usable = {v: offer for v, offer in offered.items() if (number, at, offer.shelf, v) not in self.shut}
+            for values, offer in usable.items():
+                cell = cells.setdefault(values, Cell(values, [], company=company))
+                cell.offer = cell.offer or offer
+            found = found or bool(usable)
+            if usable and not keys:
+                break
+        return found
 
     def _company(self, number: int, at: int) -> tuple[str, ...]:
         """Topology keys by which pods are dealt that get a node each, although no rule of theirs needs it.
@@ -193,7 +203,7 @@ class Dealing(Seating):
         cell, offer, offers = chosen
         if cell.deal is None:
             checks, space = self.checks(number, at), offers.space(offer.shelf)
-            entries = checks.entries(cell.values, lambda group: may_pass(space, group.filter, offer))
+            entries = checks.entries(cell.values, lambda group: counted(space, group, offer))
             host = self.shapes[number].hosts[at]
             cell.deal = Deal(number, at, offer, checks.keys or cell.company, cell.values, host, entries)
             deals.append(cell.deal)
@@ -251,7 +261,7 @@ class Dealing(Seating):
             _, most, where, cell = min(options, key=lambda option: option[:3])
             if where < len(cells):
                 place = cell.places[-1]
-                entries = checks.entries(cell.values, lambda group: group.counts(place.room))
+                entries = checks.entries(cell.values, lambda group: group.certainly(place.room))
                 several = self._in_a_row(checks, (cell.values, entries), -most)
                 self.seat(number, at, (cell.values, place), self.taken(number, several))
             elif cell.offer is not None:

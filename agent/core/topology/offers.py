@@ -13,7 +13,7 @@ from agent.core.shelf import union
 from agent.core.shop import Shop
 from agent.core.space import Space
 from agent.core.topology.checks import Values
-from agent.core.topology.counts import Filter
+from agent.core.topology.counts import Filter, Group
 from agent.core.topology.levels import Level
 from agent.model.resources import Resources
 
@@ -219,16 +219,27 @@ class Offers:
         return True
 
 
-def may_pass(space: Space, wanted: Filter, offer: Offer) -> bool:
-    """Whether a node of the offer could be one that passes the filter."""
-    pools = zip(space.templates, space.members, strict=True)
+def counted(space: Space, group: Group, offer: Offer) -> bool | None:
+    """Whether a spread counts the nodes of an offer; None: it depends on what they turn out to be."""
+    wanted, pools = group.filter, zip(space.templates, space.members, strict=True)
     if not all(wanted.tolerates(own.pool.taints) for own, members in pools if members & offer.mask):
         return False
     if not wanted.alternatives:
         return True
-    return any(
-        asked.overlaps(offer.asked) and space.select(asked & offer.asked, offer.mask) for asked in wanted.alternatives
-    )
+    possible = [
+        asked
+        for asked in wanted.alternatives
+        if asked.overlaps(offer.asked) and space.select(asked & offer.asked, offer.mask)
+    ]
+    if possible and group.affine and not any(_all_are(space, asked, offer) for asked in possible):
+        return None
+    return bool(possible)
+
+
+def _all_are(space: Space, asked: Requirements, offer: Offer) -> bool:
+    """Whether all nodes of an offer are what is asked, whatever they turn out to be."""
+    rest = Requirements({key: values for key, values in asked if not offer.asked.get(key) <= values})
+    return not space.undecided(rest).by_key and not offer.mask & ~space.select(rest, offer.mask)
 
 
 def domain_values(space: Space, mask: int, key: str) -> Iterable[str | None]:

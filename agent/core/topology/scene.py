@@ -9,7 +9,7 @@ from agent.core.inputs import PackingInput
 from agent.core.placing import Place
 from agent.core.requirements import normalized
 from agent.core.rooms import Room, rooms
-from agent.core.shapes import Shape, shapes
+from agent.core.shapes import Rules, Shape, shapes
 from agent.core.taints import SOFT
 from agent.core.templates import daemon_pods
 from agent.core.topology.counts import Counts, Filter, Running
@@ -94,8 +94,25 @@ class Scene:
         for group in counts.groups.values():
             group.domains.update(dict.fromkeys(sorted(everything.universe(group.key, group.filter)), 0))
             group.affine = not (everything.all_are(group.filter.alternatives) and self._all_known(group.filter))
+        counts.vague |= self._vague(counts, everything)
         counts.see(self.rooms, self.running)
         return counts
+
+    def _vague(self, counts: Counts, everything: Offers) -> set[Rules]:
+        """Rules of pods for which a node can be had only if it may stay open whether spreads of others count them.
+
+        A NodePool with minValues has no node of just one capacity type, say.
+        """
+        asked = {
+            rules: (known, some)
+            for rules in dict.fromkeys(shape.rules for shape in self.shapes)
+            if (known := counts.definite(rules, -1)) != (some := counts.definite(rules, -1, vague=True))
+        }
+        found = set[Rules]()
+        for shape in (own for own in self.shapes if own.rules in asked):
+            all_known, any_known = (any(everything.of(shape, -1, keys)) for keys in asked[shape.rules])
+            found |= {shape.rules} if any_known and not all_known else set()
+        return found
 
     def _all_known(self, wanted: Filter) -> bool:
         """Whether it is known of every room if it is what node affinity asks."""

@@ -55,7 +55,7 @@ class Seating:
         values, place = where
         shape = self.shapes[number]
         place.take(shape, shape.hosts[at], len(keys))
-        count(self.checks(number, at).entries(values, lambda group: group.counts(place.room)), len(keys))
+        count(self.checks(number, at).entries(values, lambda group: group.certainly(place.room)), len(keys))
         self.order.update(dict.fromkeys(keys))
         self.seats.update((key, Seat(number, place)) for key in keys)
 
@@ -66,7 +66,7 @@ class Seating:
         checks = self.checks(seat.shape, len(shape.levels) - 1)
         place.free = place.free + shape.requests
         values = tuple(map(place.room.value, checks.keys))
-        count(checks.entries(values, lambda group: group.counts(place.room)), -1)
+        count(checks.entries(values, lambda group: group.certainly(place.room)), -1)
         del self.order[key]
         insort(self.left[seat.shape], key)
 

@@ -16,7 +16,6 @@ from agent.core.requirements import Requirements, normalized
 from agent.core.verifying.faults import PlanInvalid
 from agent.core.verifying.selected import Everyone, Set, is_selected
 from agent.core.verifying.sites import Site, sites
-from agent.model import names
 from agent.model.constraints import PodAffinityTerm
 from agent.model.kubernetes import Pod, Toleration
 from agent.model.names import PodKey
@@ -34,8 +33,8 @@ class _Table:
     counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     passing: frozenset[str] | None = None
     """Of a spread constraint: the names of the nodes that are domains."""
-    domains: int = 0
-    """How many there are; one that is not among the counts has no pod."""
+    domains: frozenset[str] = frozenset()
+    """Those that will last: one that is not among the counts has no pod."""
 
 
 class _Spread(NamedTuple):
@@ -190,8 +189,8 @@ class _Binding:
             table = self._tables.setdefault((key, selected, keys, nodes, tolerations), _Table(key, selected))
             if table.passing is None:
                 table.passing = self._passing(keys, nodes, tolerations)
-                values = (self.sites[name].value(key) for name in table.passing)
-                table.domains = len(table.passing) if key == names.HOSTNAME else len({*values} - {None})
+                lasting = (site for name in table.passing if not (site := self.sites[name]).going)
+                table.domains = frozenset(value for site in lasting if (value := site.value(key)) is not None)
             yield _Spread(table, is_selected(pod, selected), written.max_skew, written.min_domains or 0)
 
     def _passing(
@@ -231,7 +230,7 @@ def _passes(
     tolerations: tuple[Toleration, ...] | None,
 ) -> bool:
     """Whether a node is a domain of a spread constraint, by its policies."""
-    if site.going or any(map(site.lacks, keys)):
+    if any(map(site.lacks, keys)):
         return False
     if tolerations is not None and not site.is_tolerated(tolerations):
         return False
@@ -254,7 +253,7 @@ def _check_spread(pod: Pod, site: Site, spread: _Spread) -> None:
     count = table.counts.get(value, 0) + spread.itself
     if count <= spread.max_skew:
         return
-    full = table.domains >= spread.min_domains and len(table.counts) >= table.domains
+    full = table.domains <= table.counts.keys() and len(table.counts) >= spread.min_domains
     least = min(table.counts.values()) if full else 0
     if count - least > spread.max_skew:
         sentence = f"{count} pods here, {least} in the emptiest domain, and maxSkew is {spread.max_skew}"
