@@ -176,3 +176,21 @@ def test_pods_that_get_a_node_each_do_without_company_where_their_pool_has_no_no
     even = app(4, "even", spread=(by_type,), tolerations=(reserved_for,))
     apart = app(2, "apart", anti_affinity=(term(HOST, app="apart"),))
     assert refused(planned(*even, *apart, **about | {"pools": pools})) == []
+
+
+def test_who_was_promised_room_comes_before_others_of_its_kind_once_the_spread_lets_it() -> None:
+    """``app-2`` waits until another is in zone a; the step that this gives zone b is not for the pod after it."""
+    even = app(4, cpu="1500m", spread=(spread(),))
+    here = Requirement(names.ZONE, "In", (str(ZONE_B),))
+    pairs = (
+        fixed("room", ZONE_A, cpu=1600),
+        coming("two", str(ZONE_B), even[1]),
+        coming("three", str(ZONE_B), even[2]),
+    )
+    plan = planned(*even, pairs=pairs, pools=(pool(requirements=(here,)),))
+    assert {p.pod: p.node or p.claim for p in plan.placements} == {
+        even[0].key: "room",
+        even[1].key: "two",
+        even[2].key: "three",
+    }
+    assert refused(plan) == [even[3].meta.name]

@@ -89,6 +89,9 @@ class Dealing(Seating):
                 self.seat(number, at, (cell.values, place), self.taken(number, several))
             elif cell.offer is not None:
                 self._add(self._opened(number, at, (cell, cell.offer, offers), deals), several)
+            if self.promises is not None:
+                # Who was promised room may have waited for just this pod, and comes before others of its shape.
+                self.promises.keep()
             begun = begun and checks.begins(self.counts)
 
     def _is_plain(self, number: int, at: int) -> bool:
