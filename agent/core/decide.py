@@ -147,7 +147,7 @@ def _reviews(world: World) -> tuple[ReviewCertificate, ...]:
 def _pack(world: World, shelves: Shelves) -> tuple[PackingResult, tuple[Notice, ...]]:
     """Nodes that static pools lack first: pending pods are placed on them before more is bought."""
     snapshot = world.snapshot
-    pods: list[Pod] = [p for p in snapshot.pods if is_pending(p)]
+    pods: list[Pod] = [p for p in world.unbound if is_pending(p)]
     pods += displaced(world)
     provision = snapshot.provision and not snapshot.approvals.paused and snapshot.machines is not None
     asked = PackingInput.of(world, pods, shelves, launch=provision)

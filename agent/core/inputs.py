@@ -90,13 +90,12 @@ class PackingInput(msgspec.Struct, frozen=True):
         attaching = Attaching.of(snapshot, storage, wanted)
         types = corrected(snapshot.instance_types, seen_memory(world), shelves)
         displaced = {pod.key for pod in wanted if pod.node_name is not None}
-        bound = (p for p in snapshot.pods if p.node_name is not None)
         return cls(
             now=snapshot.now,
             pods=wanted,
-            bound=tuple(p for p in bound if not displaced or p.key not in displaced),
+            bound=tuple(p for p in world.bound if p.key not in displaced) if displaced else world.bound,
             strays=tuple(_as_claim(machine) for machine in homeless(world)),
-            pairs=tuple(_limited(pair, attaching, world) for pair in pairs(world)),
+            pairs=tuple(_limited(p, attaching, world) for p in pairs(world)) if attaching.drivers else pairs(world),
             pools=snapshot.pools,
             classes=snapshot.classes,
             instance_types={name: attaching.types(listed) for name, listed in types.items()},

@@ -1,7 +1,6 @@
 """Room that is there already: on nodes, ours or not, and on claims whose nodes have not come yet."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -79,30 +78,27 @@ def is_leaving(pair: Pair) -> bool:
     return claim.meta.deleted_at is not None or any(claim.is_true(kind) for kind in _DISRUPTING)
 
 
-def rooms(asked: PackingInput, running: Iterable[Pod], daemon_pods: tuple[Pod, ...]) -> tuple[Room, ...]:
+def rooms(
+    asked: PackingInput, running: Mapping[str, tuple[Pod, ...]], daemon_pods: tuple[Pod, ...]
+) -> tuple[Room, ...]:
     """Every room, initialised nodes first, then those that are starting, each by name (Karpenter's rule 6.5).
 
     Those that are going are among them: their pods count until they are gone.
 
     Args:
         asked: Nodes and claims.
-        running: The pods that are on nodes.
+        running: The pods that are on each node.
         daemon_pods: One pod of each DaemonSet.
 
     """
     daemons = asked.shelves.kept(_daemons, daemon_pods)
-    bound: defaultdict[str, list[Pod]] = defaultdict(list)
-    for pod in running:
-        bound[pod.node_name or ""].append(pod)
     found = []
     for pair in asked.pairs:
-        name = _name(pair)
-        names_ = {name} | ({pair.claim.name} if pair.claim else set())
-        if names_ & asked.without:
+        if asked.without and not asked.without.isdisjoint(_names(pair)):
             continue
         if pair.node is not None:
-            given = (pair.node, pair.claim, bound[pair.node.name], daemons)
-            room = asked.shelves.of_node(pair.node.name, _of_node, *given)
+            name = pair.node.name
+            room = asked.shelves.of_node(name, _of_node, pair.node, pair.claim, running.get(name, ()), daemons)
         elif pair.claim is not None:
             types = asked.instance_types.get(pair.claim.node_class, ())
             room = _of_claim(pair.claim, types, daemons)
@@ -116,10 +112,8 @@ def _daemons(daemon_pods: tuple[Pod, ...]) -> tuple[_Daemon, ...]:
     return tuple((pod, alternatives(pod)) for pod in daemon_pods)
 
 
-def _name(pair: Pair) -> str:
-    if pair.node is not None:
-        return pair.node.name
-    return pair.claim.name if pair.claim is not None else ""
+def _names(pair: Pair) -> Iterator[str]:
+    return (one.meta.name for one in (pair.node, pair.claim) if one is not None)
 
 
 def _of_node(node: Node, claim: NodeClaim | None, pods: Sequence[Pod], daemons: Sequence[_Daemon]) -> Room:

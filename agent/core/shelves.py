@@ -27,6 +27,8 @@ class Shelves:
     )
     _kept: list[tuple[tuple[object, ...], Any]] = field(default_factory=list)
     """What things were made of, and they; the last that was used first."""
+    _latest: dict[Callable[..., Any], tuple[tuple[object, ...], Any]] = field(default_factory=dict)
+    """Of each maker: what it made something of last, and that."""
     _nodes: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict)
     _before: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict)
     """What was made for each node in this decision, and in the one before."""
@@ -82,6 +84,14 @@ class Shelves:
         self._kept.insert(0, entry)
         del self._kept[MOST_KEPT:]
         found: _Made = entry[1]
+        return found
+
+    def latest(self, make: Callable[..., _Made], *given: object) -> _Made:
+        """As ``kept``, of which only the last is: what is made of the whole cluster is large, and what was is gone."""
+        held = self._latest.get(make)
+        if held is None or held[0] != given:
+            held = self._latest[make] = (given, make(*given))
+        found: _Made = held[1]
         return found
 
     def of_node(self, name: str, make: Callable[..., _Made], *given: object) -> _Made:

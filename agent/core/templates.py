@@ -105,17 +105,19 @@ def daemon_pods(asked: PackingInput) -> tuple[Pod, ...]:
 
     Those with resource claims are left out, as their pods are never placed (Karpenter's rule 8.14).
     """
-    if not asked.daemonsets:
-        return ()
+    return asked.shelves.latest(_daemon_pods, asked.daemonsets, asked.bound) if asked.daemonsets else ()
+
+
+def _daemon_pods(daemonsets: tuple[DaemonSet, ...], bound: tuple[Pod, ...]) -> tuple[Pod, ...]:
     newest: dict[str, Pod] = {}
-    for pod in asked.bound:
+    for pod in bound:
         if pod.is_daemon and not pod.is_finished:
             held = newest.get(pod.owner_uid)
             if held is None or _age(pod) > _age(held):
                 newest[pod.owner_uid] = pod
     return tuple(
         _sized(d, newest.get(d.meta.uid))
-        for d in sorted(asked.daemonsets, key=lambda d: (d.meta.namespace, d.meta.name))
+        for d in sorted(daemonsets, key=lambda d: (d.meta.namespace, d.meta.name))
         if RESOURCE_CLAIMS not in d.template.unsupported
     )
 

@@ -35,6 +35,9 @@ class World:
     machines_of_claim: dict[ClaimUid, tuple[Machine, ...]]
     nodes_of_provider: dict[ProviderId, tuple[Node, ...]]
     pods_on: dict[NodeName, tuple[Pod, ...]]
+    bound: tuple[Pod, ...]
+    """Pods that are on nodes."""
+    unbound: tuple[Pod, ...]
     pool: dict[PoolName, NodePool]
     node_class: dict[ClassName, NodeClass]
     _kinds: dict[ClassName, dict[str, InstanceType]] = field(default_factory=dict)
@@ -53,8 +56,12 @@ class World:
             if node.provider_id is not None:
                 nodes[node.provider_id].append(node)
         pods: defaultdict[NodeName, list[Pod]] = defaultdict(list)
+        bound, unbound = list[Pod](), list[Pod]()
         for pod in snapshot.pods:
-            if pod.node_name is not None:
+            if pod.node_name is None:
+                unbound.append(pod)
+            else:
+                bound.append(pod)
                 pods[pod.node_name].append(pod)
         return cls(
             snapshot=snapshot,
@@ -63,6 +70,8 @@ class World:
             machines_of_claim={k: tuple(sorted(v, key=lambda m: (m.launched_at, m.id))) for k, v in of_claim.items()},
             nodes_of_provider={k: tuple(v) for k, v in nodes.items()},
             pods_on={k: tuple(v) for k, v in pods.items()},
+            bound=tuple(bound),
+            unbound=tuple(unbound),
             pool={p.name: p for p in snapshot.pools},
             node_class={c.name: c for c in snapshot.classes},
         )

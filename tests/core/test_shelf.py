@@ -1,5 +1,6 @@
 """Shelves: what pools, limits and refusals leave of a catalogue that was indexed once."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
@@ -53,8 +54,17 @@ def test_what_is_made_of_equal_things_is_made_once_and_the_least_used_is_forgott
     assert calls == [*range(MOST_KEPT), MOST_KEPT, 1]
 
 
-def letters(text: str) -> list[str]:
+def letters(text: Iterable[str]) -> list[str]:
     return list(text)
+
+
+def test_of_what_is_made_of_a_whole_cluster_only_the_last_is_kept() -> None:
+    shelves, pods = Shelves(), ["a", "b"]
+    first = shelves.latest(letters, tuple(pods))
+    assert shelves.latest(letters, tuple(pods)) is first
+    assert shelves.latest(letters, ("b",)) == ["b"]
+    assert shelves.latest(letters, tuple(pods)) == first
+    assert shelves.latest(letters, tuple(pods)) is not first
 
 
 def test_what_was_made_of_types_goes_with_them() -> None:

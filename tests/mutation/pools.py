@@ -7,7 +7,6 @@ from typing import Final
 from tests.mutation import Mutant, Mutants
 
 _ROOMS: Final = "agent/core/rooms.py"
-_SCENE: Final = "agent/core/topology/scene.py"
 _TEMPLATES: Final = "agent/core/templates.py"
 
 POOLS: Final[Mutants] = {
@@ -77,7 +76,9 @@ POOLS: Final[Mutants] = {
             "free -= _positive(due - Resources.total(pod.requests for pod in pods if pod.is_daemon))",
             "free -= due",
         ),
-        Mutant(_SCENE, "if p.node_name is not None and not p.is_finished]", "if p.node_name is not None]"),
+        Mutant(
+            "agent/core/standing.py", "if p.node_name is not None and not p.is_finished)", "if p.node_name is not None)"
+        ),
     ),
     "6.9": (
         Mutant(_ROOMS, "and any(map(runs, wanted)):", "and wanted:"),

@@ -12,6 +12,7 @@ DEALING: Final = "agent/core/topology/dealing.py"
 LEVELS: Final = "agent/core/topology/levels.py"
 OFFERS: Final = "agent/core/topology/offers.py"
 SCENE: Final = "agent/core/topology/scene.py"
+STANDING: Final = "agent/core/standing.py"
 SELECTORS: Final = "agent/core/topology/selectors.py"
 
 TOPOLOGY: Final[Mutants] = {
@@ -33,7 +34,7 @@ TOPOLOGY: Final[Mutants] = {
         # Running pods do not count.
         Mutant(COUNTS, "add(group.domains, value, 1)", "add(group.domains, value, 0)"),
         # Finished ones do.
-        Mutant(SCENE, "if p.node_name is not None and not p.is_finished]", "if p.node_name is not None]"),
+        Mutant(STANDING, "if p.node_name is not None and not p.is_finished)", "if p.node_name is not None)"),
         # Terminating ones do.
         Mutant(COUNTS, "if not pod.going and group", "if group"),
         # Those that stay on a node that is going do not.

@@ -10,6 +10,7 @@ from agent.core.placing import Place
 from agent.core.requirements import normalized
 from agent.core.rooms import Room, rooms
 from agent.core.shapes import Rules, Shape, shapes
+from agent.core.standing import Standing
 from agent.core.taints import SOFT
 from agent.core.templates import daemon_pods
 from agent.core.topology.counts import Counts, Filter, Running
@@ -45,26 +46,25 @@ class Scene:
     @classmethod
     def of(cls, asked: PackingInput, pods: Sequence[Pod]) -> "Scene":
         """Number the selectors of all rules, then tell pods apart by them."""
-        daemons = daemon_pods(asked)
-        bound = [p for p in asked.bound if p.node_name is not None and not p.is_finished]
-        there = rooms(asked, bound, daemons)
-        selectors = Selectors(known_namespaces(asked.namespaces, (*pods, *bound)))
+        daemons, standing = daemon_pods(asked), asked.shelves.latest(Standing.of, asked.bound)
+        there = rooms(asked, standing.on, daemons)
+        inhabited = (*(p.meta.namespace for p in pods), *standing.namespaces)
+        selectors = Selectors(known_namespaces(asked.namespaces, inhabited))
         soft = any(
             t.effect == SOFT for own in (*(p.taints for p in asked.pools), *(r.taints for r in there)) for t in own
         )
         ladder = Ladder(selectors, asked.limits.preference_policy == "Respect", soft)
         # Selectors are numbered in an order that does not depend on that of the pods.
-        for pod in (*sorted((p for p in bound if p.anti_affinity), key=lambda p: p.key), *daemons):
+        for pod in (*standing.ruled, *daemons):
             _keeps_out(pod, selectors)
         grouped = shapes(pods, ladder)
         by_name = {room.name: room for room in there}
         running, hosts = [], defaultdict[str, HostState](HostState)
-        ruled = (p for p in bound if selectors.matched(p) or p.anti_affinity or p.host_ports)
-        for pod in sorted(ruled, key=lambda p: p.key):
-            room = by_name.get(pod.node_name or "")
-            if room is None:
+        for pod in standing.running if selectors.select_any else standing.ruled:
+            room, matches = by_name.get(pod.node_name or ""), selectors.matched(pod)
+            if room is None or not (matches or pod.anti_affinity or pod.host_ports):
                 continue
-            matches, own = selectors.matched(pod), _keeps_out(pod, selectors)
+            own = _keeps_out(pod, selectors)
             hosts[room.name] = hosts[room.name].plus(_host(pod, own, selectors), 1)
             if matches or own:
                 running.append(Running(room, matches, own, pod.meta.deleted_at is not None))

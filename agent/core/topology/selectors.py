@@ -86,6 +86,11 @@ class Selectors:
             )
         return found
 
+    @property
+    def select_any(self) -> bool:
+        """Whether any pod can be matched at all."""
+        return bool(self._looked)
+
     def text(self, number: int) -> str:
         """The labels that a number stands for, as a person writes them."""
         written = [entry for own in self._looked.get(number, ()) for entry in own.selector or ()]
@@ -117,10 +122,9 @@ class Selectors:
         return self._numbers.setdefault(name, len(self._numbers))
 
 
-def known_namespaces(labels: Mapping[str, Mapping[str, str]], pods: Iterable[Pod]) -> dict[str, Mapping[str, str]]:
-    """Labels of every namespace that there are pods of; one that was not read has the label with its name."""
-    seen = dict.fromkeys(p.meta.namespace for p in pods)
-    found: dict[str, Mapping[str, str]] = {name: {_NAMESPACE: name} for name in seen}
+def known_namespaces(labels: Mapping[str, Mapping[str, str]], inhabited: Iterable[str]) -> dict[str, Mapping[str, str]]:
+    """Labels of every namespace, also ``inhabited`` ones that were not read: those have the label with their name."""
+    found: dict[str, Mapping[str, str]] = {name: {_NAMESPACE: name} for name in dict.fromkeys(inhabited)}
     return found | {name: {_NAMESPACE: name, **own} for name, own in labels.items()}
 
 
