@@ -75,8 +75,8 @@ def check_neighbours(asked: PackingInput, result: PackingResult, pods: Mapping[P
         PlanInvalid: naming the pod and the rule.
     """
     placed = [pods[p.pod] for p in result.placements]
-    there = [p for p in asked.bound if p.node_name is not None and not p.is_finished]
-    if not any(map(_has_rules, there)) and not any(map(_has_rules, placed)):
+    there, ruled = asked.shelves.latest(_there, asked.bound)
+    if not ruled and not any(map(_has_rules, placed)):
         return
     binding = _Binding(asked, sites(asked, result), [*there, *placed])
     nodes = [*(pod.node_name or "" for pod in there), *map(_name, result.placements)]
@@ -85,6 +85,12 @@ def check_neighbours(asked: PackingInput, result: PackingResult, pods: Mapping[P
             binding.bind(bound, binding.sites[name])
         elif name in binding.sites:
             binding.count(bound, binding.sites[name])
+
+
+def _there(bound: Iterable[Pod]) -> tuple[tuple[Pod, ...], bool]:
+    """Pods that run, and whether any of them has rules."""
+    running = tuple(p for p in bound if p.node_name is not None and not p.is_finished)
+    return running, any(map(_has_rules, running))
 
 
 def _has_rules(pod: Pod) -> bool:

@@ -86,24 +86,23 @@ class _Offered:
         if listed not in self._together:
             if len(self._together) == _MOST_KEPT:
                 self._together.clear()
-            least = _least([self._room(launch, name) for name in listed])
-            self._together[listed] = tuple(self._types[name] for name in listed), least
+            rooms = self._rooms
+            least = _least([rooms[name] if name in rooms else self._room(launch, name) for name in listed])
+            self._together[listed] = tuple([self._types[name] for name in listed]), least
         return self._together[listed]
 
     def _room(self, launch: Launch, name: InstanceTypeName) -> Resources:
-        if name not in self._rooms:
-            kind = self._types.get(name)
-            if kind is None or not any(is_allowed(self._bought, o) for o in kind.offerings):
-                raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
-            places: set[tuple[str, str] | None] = {None}
-            if self._by_place:
-                # What runs beside the pods depends on where EC2 has it: each offering that is allowed must hold them.
-                places = {(o.zone, o.capacity_type) for o in kind.offerings if is_allowed(self._bought, o)}
-            running = [
-                [_requests(d) for d in self._daemons if _may_run(kind, self._given, d, place)] for place in places
-            ]
-            self._rooms[name] = _least([reduce(sub, requests, kind.allocatable) for requests in running])
-        return self._rooms[name]
+        """What a type has, looked at once."""
+        kind = self._types.get(name)
+        if kind is None or not any(is_allowed(self._bought, o) for o in kind.offerings):
+            raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
+        places: set[tuple[str, str] | None] = {None}
+        if self._by_place:
+            # What runs beside the pods depends on where EC2 has it: each offering that is allowed must hold them.
+            places = {(o.zone, o.capacity_type) for o in kind.offerings if is_allowed(self._bought, o)}
+        running = [[_requests(d) for d in self._daemons if _may_run(kind, self._given, d, place)] for place in places]
+        found = self._rooms[name] = _least([reduce(sub, requests, kind.allocatable) for requests in running])
+        return found
 
 
 class _Launches:
@@ -169,7 +168,8 @@ class _Launches:
 
 
 def _kind(pod: Pod) -> object:
-    return (tuple(sorted(pod.node_selector.items())), pod.affinity_terms, pod.volume_terms, pod.tolerations)
+    selected = tuple(sorted(pod.node_selector.items())) if pod.node_selector else ()
+    return (selected, pod.affinity_terms, pod.volume_terms, pod.tolerations)
 
 
 def _asks_of_nodes(pod: Pod) -> bool:
@@ -183,11 +183,16 @@ def _requests(pod: Pod) -> Resources:
 
 def _least(rooms: Sequence[Resources]) -> Resources:
     """The least of each resource; what one of them lacks counts as none."""
+    if not rooms:
+        return ZERO
     named = sorted({name for room in rooms for name, _ in room.extended})
-    amounts = ((room.cpu_milli, room.memory_bytes, room.pods, room.ephemeral_storage_bytes) for room in rooms)
-    cpu, memory, pods, storage = map(min, zip(*amounts, strict=True)) if rooms else (0, 0, 0, 0)
-    rest = tuple((name, min(room.amount(name) for room in rooms)) for name in named)
-    return Resources(cpu, memory, pods, storage, rest)
+    return Resources(
+        min([room.cpu_milli for room in rooms]),
+        min([room.memory_bytes for room in rooms]),
+        min([room.pods for room in rooms]),
+        min([room.ephemeral_storage_bytes for room in rooms]),
+        tuple((name, min(room.amount(name) for room in rooms)) for name in named),
+    )
 
 
 def _may_run(kind: InstanceType, given: Requirements, pod: Pod, place: tuple[str, str] | None = None) -> bool:
@@ -221,19 +226,25 @@ def _rooms_hold(asked: PackingInput, placements: Iterable[Placement], pods: Mapp
     claims: dict[str, Pair] = {
         pair.claim.name: pair for pair in asked.pairs if pair.claim is not None and pair.node is None
     }
-    there: dict[str | None, list[Resources]] = {name: [] for is_node, name in sent if is_node}
-    for pod in asked.bound:
-        if pod.node_name in there and not pod.is_finished:
-            there[pod.node_name].append(pod.requests)
+    there = asked.shelves.latest(_used, asked.bound)
     for (is_node, name), placed in sent.items():
         pair = (nodes if is_node else claims).get(name)
         if pair is None or name in asked.without or _is_going(pair):
             raise PlanInvalid(f"pod {placed[0].key} is sent to {name}, which takes none")
-        needed = Resources.total((*(there[name] if is_node else ()), *map(_requests, placed)))
+        needed = Resources.total((there.get(name, ZERO) if is_node else ZERO, *map(_requests, placed)))
         if not needed.fits_in(_room(pair)):
             raise PlanInvalid(f"the pods that are sent to {name} do not fit there")
         for pod in {_kind(pod): pod for pod in placed}.values():
             _accepts(pair, pod)
+
+
+def _used(bound: Iterable[Pod]) -> dict[str | None, Resources]:
+    """What the pods that run ask together on each node."""
+    there: defaultdict[str | None, list[Resources]] = defaultdict(list)
+    for pod in bound:
+        if not pod.is_finished:
+            there[pod.node_name].append(pod.requests)
+    return {name: Resources.total(own) for name, own in there.items()}
 
 
 def _is_going(pair: Pair) -> bool:

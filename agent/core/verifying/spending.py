@@ -9,6 +9,7 @@ from agent.core.inputs import PackingInput, PackingResult
 from agent.core.requirements import Requirements
 from agent.core.verifying.faults import PlanInvalid
 from agent.model import names
+from agent.model.actions import Launch
 from agent.model.kubernetes import NodeClaim
 from agent.model.names import ClassName
 
@@ -59,7 +60,7 @@ def _most(asked: PackingInput, node_class: ClassName, listed: Sequence[str], res
 def _within_reservations(asked: PackingInput, result: PackingResult) -> None:
     """No capacity reservation is given more launches than it has left, and a launch of one is of that one only."""
     taken: Counter[str] = Counter()
-    for launch in result.launches:
+    for launch in filter(_names_reservation, result.launches):
         wanted = Requirements.of(r for r in launch.draft.requirements if r.key in _PINNED)
         named = wanted.get(names.RESERVATION)
         if named.members and not named.complement:
@@ -77,6 +78,10 @@ def _within_reservations(asked: PackingInput, result: PackingResult) -> None:
         for offering in (o for o in kind.offerings if o.available and o.reservation_capacity is not None):
             if taken[offering.reservation or ""] > (offering.reservation_capacity or 0):
                 raise PlanInvalid(f"capacity reservation {offering.reservation} would be launched into too often")
+
+
+def _names_reservation(launch: Launch) -> bool:
+    return any(r.key == names.RESERVATION for r in launch.draft.requirements)
 
 
 def _is_counted(asked: PackingInput, claim: NodeClaim) -> bool:
