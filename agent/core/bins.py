@@ -1,7 +1,9 @@
 """What is to be packed, and nodes to be of which only the set of columns that they may become is known."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from agent.core.hosts import EMPTY, FREE, HostRule, HostState, Neighbours
 from agent.core.requirements import Requirements
@@ -13,8 +15,7 @@ Floors = tuple[tuple[tuple[str, int], ...], ...]
 """Per template: keys, and how many distinct values of each must remain among the types of a launch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True, gc=False):
     """Pods of one shape that are still to be placed: how many, what each takes, and where it may go."""
 
     shape: int
@@ -32,8 +33,7 @@ class Demand:
     ``amounts`` are those of a whole unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
+class Bin(msgspec.Struct, frozen=True, gc=False):
     """A node to be: its pods by demand, what they take, and the columns that would hold them."""
 
     mask: int
@@ -112,7 +112,7 @@ class Problem:
             mask &= self.space.select(found.custom, self.space.every)
         mask &= self.space.fits(found.used)
         whole = self.diverse(mask, opened) if self.floors else mask
-        return replace(found, mask=whole | found.mask, opened=opened)
+        return msgspec.structs.replace(found, mask=whole | found.mask, opened=opened)
 
     def diverse(self, mask: int, opened: int) -> int:
         """The columns of those pools whose minValues still hold."""

@@ -8,9 +8,10 @@ the larger ones and fills their gaps.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import mul
 from typing import Final
+
+import msgspec
 
 from agent.core.bins import Demand
 from agent.core.fields import Fields
@@ -25,8 +26,7 @@ MUCH: Final = 1.05
 """Smaller pods are a group of their own when the columns that hold no larger ones make them so much cheaper."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, gc=False):
     """Demands of one set of columns. Vectors are of the resources that something asks for, the slot last."""
 
     number: int

@@ -10,9 +10,10 @@ the scheduler binds the pods does not matter: that covers the anti-affinity of p
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class HostRule:
+
+class HostRule(msgspec.Struct, frozen=True, gc=False):
     """What pods of one shape mean to the others on their node."""
 
     matches: tuple[int, ...] = ()
@@ -28,12 +29,11 @@ class HostRule:
 FREE = HostRule()
 
 
-@dataclass(frozen=True, slots=True)
-class HostState:
+class HostState(msgspec.Struct, frozen=True, gc=False):
     """The counts and caps of one node."""
 
-    counts: Mapping[int, int] = field(default_factory=dict)
-    caps: Mapping[int, int] = field(default_factory=dict)
+    counts: Mapping[int, int] = {}
+    caps: Mapping[int, int] = {}
 
     def room(self, rule: HostRule, limit: int) -> int:
         """How many more pods under the rule may come, at most ``limit``."""

@@ -1,7 +1,8 @@
 """Bought nodes as launches, with the pods that they are for."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.core.composing import Composer
 from agent.core.inputs import PackingInput
@@ -15,8 +16,7 @@ from agent.model.names import PodKey
 from agent.model.resources import Resources
 
 
-@dataclass(frozen=True, slots=True)
-class Bought:
+class Bought(msgspec.Struct, frozen=True, gc=False):
     """A purchase, of which space it is, and the pods of each deal that it is for."""
 
     space: Space

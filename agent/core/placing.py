@@ -1,6 +1,6 @@
 """Room that is there, as pods come to it."""
 
-from dataclasses import dataclass
+import msgspec
 
 from agent.core.hosts import HostRule, HostState
 from agent.core.rooms import Room
@@ -10,8 +10,7 @@ from agent.model.plan import Placement
 from agent.model.resources import Resources
 
 
-@dataclass(slots=True)
-class Place:
+class Place(msgspec.Struct):
     """A room with what is left of it, and what its pods mean to others."""
 
     room: Room

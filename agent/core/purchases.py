@@ -1,7 +1,8 @@
 """Nodes that are bought, what they may fall back to, and as what they count."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.core.bins import Bin
 from agent.core.space import Space
@@ -9,8 +10,7 @@ from agent.core.usage import NODES
 from agent.model.ec2 import InstanceType
 
 
-@dataclass(slots=True)
-class Purchase:
+class Purchase(msgspec.Struct):
     """A bin that may be bought, and what it may become within the limits."""
 
     found: Bin
@@ -33,8 +33,7 @@ class Purchase:
         return cls(found, number, 1 << first, counted, column.price, column.offering.reservation)
 
 
-@dataclass(frozen=True, slots=True)
-class Fallbacks:
+class Fallbacks(msgspec.Struct, frozen=True, gc=False):
     """Columns of as many types as one launch may name, and the most that any of them is."""
 
     mask: int

@@ -1,7 +1,6 @@
 """Room that is there already: on nodes, ours or not, and on claims whose nodes have not come yet."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -25,8 +24,7 @@ _Daemon = tuple[Pod, tuple[Requirements, ...]]
 _DISRUPTING: Final = ("InstanceTerminating", "DisruptionReason")
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(msgspec.Struct, frozen=True, gc=False):
     """Free room under one name, and what a pod must accept to use it."""
 
     name: str
@@ -104,7 +102,7 @@ def rooms(
             room = _of_claim(pair.claim, types, daemons)
         else:
             continue
-        found.append(replace(room, going=True) if is_leaving(pair) else room)
+        found.append(msgspec.structs.replace(room, going=True) if is_leaving(pair) else room)
     return tuple(sorted(found, key=lambda r: (not r.initialized, not r.is_node, r.name)))
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+import msgspec
+
 from agent.core.hosts import HostRule
 from agent.core.requirements import Requirements
 from agent.core.taints import untolerated
@@ -44,8 +46,7 @@ class Rules:
         return self._taints[taints, soft]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True, gc=False):
     """Pods that ask the same in every way that matters to where they may go, and mean the same to others."""
 
     rules: Rules

@@ -6,9 +6,10 @@ is a lower bound of what any set of nodes for them costs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import mul
 from typing import Final
+
+import msgspec
 
 _EPSILON: Final = 1e-9
 _MAX_PIVOTS: Final = 200
@@ -19,8 +20,7 @@ Offers = Sequence[tuple[int, Sequence[int]]]
 """Price and amounts of every column."""
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(msgspec.Struct, frozen=True, gc=False):
     """Both sides of the optimum."""
 
     prices: tuple[float, ...]

@@ -1,9 +1,8 @@
 """Bins: rules of one node hold in every one of them, whichever way they were filled."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.core.bins import Bin, Problem
 from agent.core.fields import Fields

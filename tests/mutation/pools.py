@@ -57,7 +57,7 @@ POOLS: Final[Mutants] = {
             "    found += [Pair(node) for node in world.snapshot.nodes if node.name not in taken]\n",
             "",
         ),
-        Mutant(_ROOMS, "replace(room, going=True) if is_leaving(pair) else room", "room"),
+        Mutant(_ROOMS, "msgspec.structs.replace(room, going=True) if is_leaving(pair) else room", "room"),
     ),
     "6.6": (
         Mutant(_ROOMS, "        taints = lasting(taints, claim)\n", ""),

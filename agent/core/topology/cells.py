@@ -1,7 +1,8 @@
 """What a pod can be given: room that is there, or a domain in which nodes are bought."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from agent.core.hosts import HostRule
 from agent.core.placing import Place
@@ -10,8 +11,7 @@ from agent.core.topology.offers import Offer
 from agent.model.names import PodKey
 
 
-@dataclass(slots=True)
-class Deal:
+class Deal(msgspec.Struct):
     """Pods of one shape that are to get new nodes in one domain."""
 
     shape: int
@@ -25,19 +25,17 @@ class Deal:
     """Where they are counted."""
     size: int = 1
     """So many of them share a node."""
-    keys: list[PodKey] = field(default_factory=list)
+    keys: list[PodKey] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(msgspec.Struct, frozen=True, gc=False):
     """A pod's place on room that is there."""
 
     shape: int
     place: Place
 
 
-@dataclass(slots=True)
-class Cell:
+class Cell(msgspec.Struct):
     """One domain as pods of a shape find it."""
 
     values: Values
@@ -71,4 +69,6 @@ def rank(cell: Cell, checks: Checks, emptiest: Sequence[int], load: int) -> tupl
 
 def without(rule: HostRule, begun: Collection[int]) -> HostRule:
     """The rule for the first of a group, which needs nobody of it yet."""
-    return replace(rule, needs=tuple(n for n in rule.needs if n not in begun)) if begun and rule.needs else rule
+    if not (begun and rule.needs):
+        return rule
+    return msgspec.structs.replace(rule, needs=tuple(n for n in rule.needs if n not in begun))

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+import msgspec
+
 from agent.core.bins import Problem, floors
 from agent.core.buying import Buying
 from agent.core.hosts import EMPTY, FREE, HostRule
@@ -18,8 +20,7 @@ from agent.core.topology.levels import Level
 from agent.model.resources import Resources
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """Columns of one domain that hold a pod."""
 
     shelf: int

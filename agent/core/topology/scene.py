@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from agent.core.hosts import EMPTY, HostRule, HostState
 from agent.core.inputs import PackingInput
 from agent.core.placing import Place
@@ -77,7 +79,9 @@ class Scene:
         promised = defaultdict[str, list[PodKey]](list)
         for key, name in seats.items():
             promised[name].append(key)
-        there = tuple(replace(room, promised=(*room.promised, *sorted(promised[room.name]))) for room in self.rooms)
+        there = tuple(
+            structs.replace(room, promised=(*room.promised, *sorted(promised[room.name]))) for room in self.rooms
+        )
         return replace(self, rooms=there)
 
     def counts(self, everything: Offers) -> Counts:
