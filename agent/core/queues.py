@@ -6,10 +6,11 @@ amount in a block holds nothing of it, and what does not hold the least of all t
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 from typing import Final
+
+import msgspec
 
 from agent.core.fields import Fields
 from agent.core.space import Vector
@@ -21,8 +22,7 @@ Asked = tuple[int, int, Vector]
 """A demand's number, its kind, and what a unit of it takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """Demands that take the same."""
 
     amounts: Vector
@@ -42,8 +42,7 @@ class Entry:
         return sum(kind for kind, own in self.members.items() if any(left[n] for n in own))
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(msgspec.Struct, frozen=True, gc=False):
     """All that some queues are of."""
 
     listed: tuple[Entry, ...]
@@ -69,8 +68,7 @@ class Entries:
         return cls(listed, {n: at for at, entry in enumerate(listed) for n in entry.numbers})
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
+class Stock(msgspec.Struct, frozen=True, gc=False):
     """What is left of entries, for all queues of them."""
 
     entries: Entries
@@ -99,8 +97,7 @@ class Stock:
                 self.packed[place] = self.guard
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(msgspec.Struct, frozen=True, gc=False):
     """Entries in descending order of the resource that they take most of."""
 
     fields: Fields
@@ -118,6 +115,8 @@ class Queue:
     @classmethod
     def of(cls, fields: Fields, dimension: int, entries: Entries, order: Sequence[int]) -> "Queue":
         """A queue of entries that are in order."""
+        if not order:
+            return cls(fields, dimension, entries, (), (), (), ())
         vectors = [entries.listed[at].amounts for at in order]
         blocks = [_least(vectors[i : i + BLOCK]) for i in range(0, len(vectors), BLOCK)]
         packed = tuple(map(fields.packed, blocks))

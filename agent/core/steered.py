@@ -11,6 +11,8 @@ from itertools import islice
 from operator import ge, mul
 from typing import Final
 
+import msgspec
+
 from agent.core.bins import Bin
 from agent.core.filling import Filling
 from agent.core.firstfit import begun
@@ -182,8 +184,7 @@ def _fill(state: _State, filling: Filling, queues: tuple[Queue, ...]) -> None:
         filling.fill(state.stock(queues[0]), queues)
 
 
-@dataclass(frozen=True, slots=True)
-class _Course:
+class _Course(msgspec.Struct, frozen=True, gc=False):
     """What the linear programme says of the demand that is left."""
 
     size: float
