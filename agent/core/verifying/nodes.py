@@ -57,9 +57,7 @@ def _each_once(pods: Mapping[PodKey, Pod], result: PackingResult) -> None:
 class _Alike(NamedTuple):
     """What is the same in launches that are required to be the same: checked once."""
 
-    bought: Requirements
-    given: Requirements
-    types: tuple[InstanceType, ...]
+    offered: "_Offered"
     least: Resources
     """What all of the types have for pods, beside DaemonSets."""
     allowed: set[object]
@@ -72,35 +70,35 @@ class _Offered:
     def __init__(
         self, shelf: Shelf, required: tuple[Requirement, ...], labels: Mapping[str, str], daemons: tuple[Pod, ...]
     ) -> None:
-        self._types = shelf.types
-        self._bought = Requirements.of(required)
-        self._given = self._bought & Requirements.from_labels({**labels, **_LATER})
+        self.types = shelf.types
+        self.bought = Requirements.of(required)
+        self.given = self.bought & Requirements.from_labels({**labels, **_LATER})
         self._daemons = daemons
         self._by_place = any(_PLACE & a.by_key.keys() for d in daemons for a in alternatives(d))
         self._rooms: dict[InstanceTypeName, Resources] = {}
-        self._together: dict[tuple[InstanceTypeName, ...], tuple[tuple[InstanceType, ...], Resources]] = {}
+        self._together: dict[tuple[InstanceTypeName, ...], Resources] = {}
 
-    def together(self, launch: Launch) -> tuple[tuple[InstanceType, ...], Resources]:
-        """All types of a launch, and what every one of them has."""
+    def together(self, launch: Launch) -> Resources:
+        """What every type of a launch has."""
         listed = launch.instance_types
         if listed not in self._together:
             if len(self._together) == _MOST_KEPT:
                 self._together.clear()
             rooms = self._rooms
-            least = _least([rooms[name] if name in rooms else self._room(launch, name) for name in listed])
-            self._together[listed] = tuple([self._types[name] for name in listed]), least
+            found = [rooms[name] if name in rooms else self._room(launch, name) for name in listed]
+            self._together[listed] = _least(found)
         return self._together[listed]
 
     def _room(self, launch: Launch, name: InstanceTypeName) -> Resources:
         """What a type has, looked at once."""
-        kind = self._types.get(name)
-        if kind is None or not any(is_allowed(self._bought, o) for o in kind.offerings):
+        kind = self.types.get(name)
+        if kind is None or not any(is_allowed(self.bought, o) for o in kind.offerings):
             raise PlanInvalid(f"launch {launch.id}: {name} is not offered as required")
         places: set[tuple[str, str] | None] = {None}
         if self._by_place:
             # What runs beside the pods depends on where EC2 has it: each offering that is allowed must hold them.
-            places = {(o.zone, o.capacity_type) for o in kind.offerings if is_allowed(self._bought, o)}
-        running = [[_requests(d) for d in self._daemons if _may_run(kind, self._given, d, place)] for place in places]
+            places = {(o.zone, o.capacity_type) for o in kind.offerings if is_allowed(self.bought, o)}
+        running = [[_requests(d) for d in self._daemons if _may_run(kind, self.given, d, place)] for place in places]
         found = self._rooms[name] = _least([reduce(sub, requests, kind.allocatable) for requests in running])
         return found
 
@@ -124,14 +122,14 @@ class _Launches:
                 continue
             if (taint := untolerated(pod.tolerations, launch.draft.taints)) is not None:
                 raise PlanInvalid(f"launch {launch.id}: pod {pod.key} does not tolerate {taint.key}")
-            for own in alike.types if _asks_of_nodes(pod) else ():
-                if not _may_run(own, alike.given, pod):
-                    raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {own.name}")
+            for name in launch.instance_types if _asks_of_nodes(pod) else ():
+                if not _may_run(alike.offered.types[name], alike.offered.given, pod):
+                    raise PlanInvalid(f"launch {launch.id}: pod {pod.key} may not run on {name}")
             alike.allowed.add(kind)
         needed = Resources.total(map(_requests, pods))
         if not needed.fits_in(alike.least):
             raise PlanInvalid(f"launch {launch.id}: its pods do not fit on every one of its types")
-        self._is_priced(launch, alike.bought)
+        self._is_priced(launch, alike.offered.bought)
 
     def _of(self, launch: Launch) -> _Alike:
         draft = launch.draft
@@ -139,15 +137,12 @@ class _Launches:
         key = (draft.node_class, id(draft.requirements), id(draft.labels), id(draft.taints), id(launch.instance_types))
         if key in self._alike:
             return self._alike[key]
-        bought = Requirements.of(draft.requirements)
-        given = bought & Requirements.from_labels(draft.labels | _LATER)
         # Which of its types a launch becomes is no requirement of any: all else decides what each of them offers.
         rest = tuple(r for r in draft.requirements if r.key != names.INSTANCE_TYPE)
         daemons = tuple(d for d in self._daemons if untolerated(d.tolerations, draft.taints) is None)
         shelf = self._asked.shelf(draft.node_class)
         offered = self._asked.shelves.kept(_Offered, shelf, rest, draft.labels, daemons)
-        types, least = offered.together(launch)
-        found = self._alike[key] = _Alike(bought, given, types, least, set())
+        found = self._alike[key] = _Alike(offered, offered.together(launch), set())
         return found
 
     def _is_priced(self, launch: Launch, bought: Requirements) -> None:
