@@ -110,11 +110,10 @@ class Aim:
         if not rows:
             return Candidates()
         bought = rows[0][1]
-        usable = [(key, o) for key, kind, o in rows if kind == bought and o is not None]
         if bought == "spot":
-            ceiling = next((key[0] for key, kind, _ in rows if kind == "on-demand"), None)
-            usable = [(key, o) for key, o in usable if ceiling is None or key[0] <= ceiling]
-        chosen = [override for _, override in usable]
+            ceiling = next((key[0] for key, kind, _ in rows if kind == "on-demand"), rows[-1][0][0])
+            rows = [row for row in rows if row[0][0] <= ceiling]
+        chosen = [override for _, kind, override in rows if kind == bought and override is not None]
         if len(named) > MAX_TYPES:
             listed = set(islice(dict.fromkeys(override.instance_type for override in chosen), MAX_TYPES))
             chosen = [override for override in chosen if override.instance_type in listed]

@@ -80,6 +80,8 @@ class Shelf:
     types: dict[InstanceTypeName, InstanceType]
     columns: tuple[Column, ...]
     """What is available, the cheapest first."""
+    prices: tuple[int, ...]
+    """Of these."""
     every: int
     mentioned: frozenset[str]
     """Labels that some type has, so that the instance decides them."""
@@ -129,6 +131,7 @@ class Shelf:
             source=types,
             types={kind.name: kind for kind in types},
             columns=tuple(columns),
+            prices=tuple([column.price for column in columns]),
             every=(1 << len(columns)) - 1,
             mentioned=frozenset(normalized(entry.key) for kind in types for entry in kind.requirements),
             by_key={key: list(table.items()) for key, table in tables.items()},

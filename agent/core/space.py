@@ -203,7 +203,7 @@ class Space:
         """Columns that cost at most so much."""
         found = 0
         for own, offset in zip(self.templates, self._offsets, strict=True):
-            count = bisect_right(own.shelf.columns, price, key=lambda column: column.price)
+            count = bisect_right(own.shelf.prices, price)
             found |= ((1 << count) - 1) << offset
         return found & self.every
 
