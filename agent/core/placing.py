@@ -2,7 +2,7 @@
 
 import msgspec
 
-from agent.core.hosts import HostRule, HostState
+from agent.core.hosts import FREE, HostRule, HostState
 from agent.core.rooms import Room
 from agent.core.shapes import Shape
 from agent.model.names import PodKey
@@ -21,12 +21,14 @@ class Place(msgspec.Struct):
         """How many pods of the shape may come, at most ``limit``; whether its labels and taints suit is not asked."""
         if not shape.requests.fits_in(self.free):
             return 0
-        return shape.requests.times_in(self.free, self.host.room(rule, limit))
+        limit = limit if rule is FREE else self.host.room(rule, limit)
+        return limit if limit <= 1 else shape.requests.times_in(self.free, limit)
 
     def take(self, shape: Shape, rule: HostRule, count: int) -> None:
         """Give room to so many pods."""
-        self.free = self.free - shape.requests * count
-        self.host = self.host.plus(rule, count)
+        self.free = self.free - (shape.requests if count == 1 else shape.requests * count)
+        if rule is not FREE:
+            self.host = self.host.plus(rule, count)
 
     def placement(self, pod: PodKey) -> Placement:
         """A pod's place here."""

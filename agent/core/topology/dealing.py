@@ -95,23 +95,28 @@ class Dealing(Seating):
             begun = begun and checks.begins(self.counts)
 
     def _is_plain(self, number: int, at: int) -> bool:
-        """Whether no rule is about such pods and no room accepts them: all go where nodes can be bought."""
+        """Whether no rule is about such pods: they go to room that is there, then where nodes can be bought."""
         key = (self.shapes[number].rules, at)
         if key not in self._plain:
             rules, checks = key[0], self.checks(number, at)
-            free = rules.hosts[at] is FREE and checks.indifferent and not (checks.keys or checks.affinity)
-            plain = free and not self._accepting(rules, at, ())
+            plain = rules.hosts[at] is FREE and checks.indifferent and not (checks.keys or checks.affinity)
             self._plain[key] = checks.entries((), lambda _: False) if plain else None
         return self._plain[key] is not None
 
     def _deal_plainly(self, number: int, at: int, offers: Offers, deals: list[Deal]) -> None:
-        shape = self.shapes[number]
-        for cells in offers.of(shape, at, ()):
+        shape, left = self.shapes[number], self.left[number]
+        for row in self._accepting(shape.rules, at, ()).values():
+            for place in reversed(row.holding(shape.requests)):
+                if not left:
+                    return
+                several = place.times(shape, FREE, len(left))
+                self.seat(number, at, ((), place), self.taken(number, several))
+        for cells in offers.of(shape, at, ()) if left else ():
             offer = cells.get(())
             if offer is not None and (number, at, offer.shelf, ()) not in self.shut:
                 entries = self._plain[shape.rules, at] or ()
                 deals.append(Deal(number, at, offer, (), (), FREE, entries))
-                self._add(deals[-1], len(self.left[number]))
+                self._add(deals[-1], len(left))
                 return
 
     def _open_cells(self, number: int, at: int, offers: Offers, deals: Sequence[Deal]) -> list[Cell]:
