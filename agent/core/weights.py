@@ -66,33 +66,30 @@ def _optimum(demand: Sequence[int], offers: Offers, active: Sequence[int]) -> tu
     # Scaled so that every variable is the worth of the whole demand of one resource.
     rows = [[amounts[d] / demand[d] for d in active] for _, amounts in offers]
     slack = [float(price) for price, _ in offers]
-    gain = [1.0] * len(active)
-    inside = [len(active) + i for i in range(len(rows))]
-    outside = list(range(len(active)))
-    for _ in range(_MAX_PIVOTS):
-        step = _choose(rows, slack, gain, inside)
-        if step is None:
+    count = len(active)
+    gain = [1.0] * count
+    inside, outside = list(range(count, count + len(rows))), list(range(count))
+    for _ in range(_MAX_PIVOTS if active else 0):
+        most = max(gain)
+        if most <= _EPSILON:
             break
-        _pivot(rows, slack, gain, step)
-        row, column = step
-        inside[row], outside[column] = outside[column], inside[row]
+        column = gain.index(most)
+        ratios = [
+            (limit / row[column], variable, at)
+            for at, (limit, row, variable) in enumerate(zip(slack, rows, inside, strict=True))
+            if row[column] > _EPSILON
+        ]
+        if not ratios:
+            break
+        at = min(ratios)[2]
+        _pivot(rows, slack, gain, (at, column))
+        inside[at], outside[column] = outside[column], inside[at]
     prices = [0.0] * len(demand)
-    for row, variable in enumerate(inside):
-        if variable < len(active):
-            prices[active[variable]] = max(0.0, slack[row]) / demand[active[variable]]
-    bought = {v - len(active): -gain[c] for c, v in enumerate(outside) if v >= len(active) and gain[c] < -_EPSILON}
+    for at, variable in enumerate(inside):
+        if variable < count:
+            prices[active[variable]] = max(0.0, slack[at]) / demand[active[variable]]
+    bought = {v - count: -gain[c] for c, v in enumerate(outside) if v >= count and gain[c] < -_EPSILON}
     return prices, bought
-
-
-def _choose(
-    rows: list[list[float]], slack: list[float], gain: list[float], inside: list[int]
-) -> tuple[int, int] | None:
-    most = max(gain, default=0.0)
-    if most <= _EPSILON:
-        return None
-    column = gain.index(most)
-    ratios = [(slack[r] / rows[r][column], inside[r], r) for r in range(len(rows)) if rows[r][column] > _EPSILON]
-    return (min(ratios)[2], column) if ratios else None
 
 
 def _pivot(rows: list[list[float]], slack: list[float], gain: list[float], step: tuple[int, int]) -> None:
@@ -105,12 +102,17 @@ def _pivot(rows: list[list[float]], slack: list[float], gain: list[float], step:
         factor = row[column]
         if r == at or factor == 0.0:
             continue
-        rows[r] = [value - factor * other for value, other in zip(row, own, strict=True)]
-        rows[r][column] = -factor * own[column]
+        _eliminate(row, own, column)
         slack[r] -= factor * slack[at]
-    factor = gain[column]
-    gain[:] = [value - factor * other for value, other in zip(gain, own, strict=True)]
-    gain[column] = -factor * own[column]
+    _eliminate(gain, own, column)
+
+
+def _eliminate(row: list[float], own: list[float], column: int) -> None:
+    """Take the column out of a row by what its own row says."""
+    factor = row[column]
+    for c, other in enumerate(own):
+        row[c] -= factor * other
+    row[column] = -factor * own[column]
 
 
 def worth_of(amounts: Sequence[float], prices: Sequence[float]) -> float:
