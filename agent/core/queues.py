@@ -6,7 +6,7 @@ amount in a block holds nothing of it, and what does not hold the least of all t
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import mul
 from typing import Final
 
@@ -61,7 +61,7 @@ class Entries(msgspec.Struct, frozen=True, gc=False):
                 fields.packed(amounts),
                 sum(members),
                 {kind: tuple(own) for kind, own in members.items()},
-                tuple(n for own in members.values() for n in own),
+                tuple(chain(*members.values())),
             )
             for amounts, members in alike.items()
         )

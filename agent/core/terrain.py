@@ -107,15 +107,19 @@ class Terrain:
     def _entries(self, group: Group, listed: tuple[int, ...]) -> Entries:
         key = (group.number, listed)
         if key not in self._listed:
-            demands, dims = self.ground.problem.demands, self.ground.dims
-            own = group.asked
             asked = [
-                (n, self.kind_of[n], own[n] if n in own else amounts_of(demands[n], dims, group.slot))
+                (n, self.kind_of[n], amounts)
                 for number in listed
-                for n in self.groups[number].asked
+                for n, amounts in self._asked(self.groups[number], group.slot).items()
             ]
             self._listed[key] = Entries.of(self.fields, asked)
         return self._listed[key]
+
+    def _asked(self, group: Group, slot: tuple[int, int] | None) -> dict[int, Vector]:
+        """What a unit takes of each demand of a group, slots of this kind included."""
+        if group.slot == slot:
+            return group.asked
+        return {n: amounts_of(self.ground.problem.demands[n], self.ground.dims, slot) for n in group.asked}
 
 
 def _identity(demand: Demand) -> tuple[int, int, int]:
