@@ -121,7 +121,7 @@ class PackingInput(msgspec.Struct, frozen=True):
     def refused(self, pod: Pod) -> Reason | None:
         """Why no node can take the pod, whatever the pools say; None: some could."""
         if not pod.unsupported:
-            return self.obstacles.get(pod.key)
+            return self.obstacles.get(pod.key) if self.obstacles else None
         fields = ", ".join(pod.unsupported)
         sentence = f"this version of Joinery does not place pods with {fields}; no node is bought for it"
         return Reason("UnsupportedConstraint", sentence)

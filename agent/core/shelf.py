@@ -106,7 +106,7 @@ class Shelf:
             (
                 Column(kind, offering)
                 for kind in types
-                if all(amount >= 0 for _, amount in kind.allocatable.items())
+                if not kind.allocatable.overdrawn
                 for offering in kind.offerings
                 if offering.available
             ),

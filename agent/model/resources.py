@@ -62,6 +62,12 @@ class Resources(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
                 yield name, amount
         yield from self.extended
 
+    @property
+    def overdrawn(self) -> bool:
+        """Whether there is less than nothing of any resource."""
+        least = min(self.cpu_milli, self.memory_bytes, self.pods, self.ephemeral_storage_bytes)
+        return least < 0 or any(amount < 0 for _, amount in self.extended)
+
     def amount(self, name: str) -> int:
         """The amount of one resource, 0 when it is not there."""
         match name:

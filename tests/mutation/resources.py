@@ -36,7 +36,7 @@ RESOURCES: Final[Mutants] = {
         ),
         Mutant(
             "agent/core/topology/scene.py",
-            "if not room.going and all(amount >= 0 for _, amount in room.free.items())",
+            "if not room.going and not room.free.overdrawn",
             "if not room.going",
         ),
         Mutant(_BUILDING, "for name, amount in load.items():", "for name, amount in Resources().items():"),

@@ -96,7 +96,8 @@ class Ladder:
 
     def levels(self, pod: Pod) -> tuple[Level, ...]:
         """From all preferences to none. The last is what is required."""
-        key = (pod.meta.namespace if has_rules(pod) else "", asked_of_nodes(pod), _asked_of_pods(pod))
+        of_pods = (pod.meta.namespace, _asked_of_pods(pod)) if has_rules(pod) else None
+        key = (asked_of_nodes(pod), of_pods)
         found = self._memo.get(key)
         if found is None:
             found = self._memo[key] = tuple(self._made(pod))
@@ -158,8 +159,6 @@ def asked_of_nodes(pod: Pod) -> object:
 
 
 def _asked_of_pods(pod: Pod) -> object:
-    if not has_rules(pod):
-        return None
     return (pod.affinity, pod.anti_affinity, pod.preferred_affinity, pod.preferred_anti_affinity, pod.spread)
 
 

@@ -129,7 +129,7 @@ class Scene:
         places = tuple(
             Place(room, room.free, self.hosts.get(room.name, EMPTY))
             for room in self.rooms
-            if not room.going and all(amount >= 0 for _, amount in room.free.items())
+            if not room.going and not room.free.overdrawn
         )
         left = {number: list(shape.keys) for number, shape in enumerate(self.shapes)}
         return Dealing(self.shapes, self.counts(everything), places, left)
