@@ -123,7 +123,9 @@ def _worths(ground: Ground, wanted: Iterable[Group], offered: Iterable[Group]) -
 
 def _paid(ground: Ground, found: Sequence[Group], sides: Iterable[Side], ceiling: int | None) -> int:
     """What all pods pay, each where it is cheapest."""
-    rated = [(worths, _rated(ground, mask, worths, ceiling)) for mask, worths in sides]
+    asked_for = sorted({demand.mask for demand in ground.problem.demands})
+    cheap = -1 if ceiling is None else ground.problem.space.up_to(ceiling)
+    rated = [(worths, _rated(ground, asked_for, mask & cheap, worths)) for mask, worths in sides]
     masks = {group.mask for group in found}
     usable = {m: [(worths, [r for r in listed if m >> r[2] & 1]) for worths, listed in rated] for m in masks}
     paid = 0
@@ -147,14 +149,13 @@ def _best(sides: Iterable[tuple[Vector, list[_Rated]]], single: int) -> list[tup
     return [(worths, rated[1], max(rated[3], 1)) for worths, rated in found if rated is not None]
 
 
-def _rated(ground: Ground, mask: int, worths: Vector, ceiling: int | None) -> list[_Rated]:
-    """Columns up to a price; the cheapest for its worth first."""
+def _rated(ground: Ground, masks: Sequence[int], usable: int, worths: Vector) -> list[_Rated]:
+    """Usable columns that are efficient for demands of these masks; the cheapest for its worth first."""
     space = ground.problem.space
-    usable = mask if ceiling is None else mask & space.up_to(ceiling)
     found = []
-    for group_mask in sorted({demand.mask for demand in ground.problem.demands}):
+    for group_mask in masks:
         for column in space.efficient(usable & group_mask, ground.dims):
-            net, price = space.net(column), space.columns[column].price
-            whole = sum(map(mul, (net[d] for d in ground.dims), worths))
+            price = space.columns[column].price
+            whole = sum(map(mul, map(space.net(column).__getitem__, ground.dims), worths))
             found.append((price / whole if whole else 0.0, price, column, whole))
     return sorted(set(found))

@@ -9,6 +9,8 @@ from agent.model.ec2 import InstanceType
 from agent.model.names import ClassName
 
 _Made = TypeVar("_Made")
+_Entry = tuple[Callable[..., Any], tuple[object, ...], Any]
+"""What made something, of what, and that."""
 MOST_KEPT: Final = 16
 """So much is kept at most beside the shelves of classes: what pools, classes and refusals made of these."""
 
@@ -25,8 +27,8 @@ class Shelves:
     _adjusted: dict[ClassName, tuple[tuple[InstanceType, ...], object, tuple[InstanceType, ...]]] = field(
         default_factory=dict
     )
-    _kept: list[tuple[tuple[object, ...], Any]] = field(default_factory=list)
-    """What things were made of, and they; the last that was used first."""
+    _kept: list[_Entry] = field(default_factory=list)
+    """The last that was used first."""
     _latest: dict[Callable[..., Any], tuple[tuple[object, ...], Any]] = field(default_factory=dict)
     """Of each maker: what it made something of last, and that."""
     _nodes: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict)
@@ -78,13 +80,17 @@ class Shelves:
 
         What was not used for the longest is forgotten.
         """
-        key = (make, *given)
-        at = next((n for n, (own, _) in enumerate(self._kept) if own == key), None)
-        entry = self._kept.pop(at) if at is not None else (key, make(*given))
+        entry = self._held(make, given) or (make, given, make(*given))
         self._kept.insert(0, entry)
         del self._kept[MOST_KEPT:]
-        found: _Made = entry[1]
+        found: _Made = entry[2]
         return found
+
+    def _held(self, make: Callable[..., Any], given: tuple[object, ...]) -> _Entry | None:
+        for at, entry in enumerate(self._kept):
+            if entry[0] == make and entry[1] == given:
+                return self._kept.pop(at)
+        return None
 
     def latest(self, make: Callable[..., _Made], *given: object) -> _Made:
         """As ``kept``, of which only the last is: what is made of the whole cluster is large, and what was is gone."""

@@ -57,7 +57,7 @@ class Seating:
         place.take(shape, shape.hosts[at], len(keys))
         count(self.checks(number, at).entries(values, lambda group: group.certainly(place.room)), len(keys))
         self.order.update(dict.fromkeys(keys))
-        self.seats.update((key, Seat(number, place)) for key in keys)
+        self.seats.update(dict.fromkeys(keys, Seat(number, place)))
 
     def unseat(self, key: PodKey) -> None:
         """Let a pod wait again that was given room by all that is required; what it meant to others there stays."""
