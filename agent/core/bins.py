@@ -59,12 +59,13 @@ class Problem:
     most_nodes: int = 1 << 30
     """So many may be bought at most: rather few dear nodes than pods without any."""
     _neighbours: Neighbours = field(default_factory=Neighbours)
+    followers: tuple[int, ...] = field(init=False)
+    """Demands that need pods of others on their node."""
     _joined: dict[tuple[Requirements, Requirements], tuple[Requirements, int]] = field(default_factory=dict)
 
-    @property
-    def followers(self) -> tuple[int, ...]:
-        """Demands that need pods of others on their node."""
-        return tuple(n for n, demand in enumerate(self.demands) if demand.host.needs)
+    def __post_init__(self) -> None:
+        """Look at the demands once."""
+        self.followers = tuple(n for n, demand in enumerate(self.demands) if demand.host.needs)
 
     @property
     def empty(self) -> Vector:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from agent.core.bins import Bin, Problem
 from agent.core.fields import Fields
 from agent.core.hosts import EMPTY, FREE, HostState
@@ -62,8 +64,7 @@ class Ground:
         return self._largest[mask]
 
 
-@dataclass(slots=True)
-class Growing:
+class Growing(msgspec.Struct):
     """A node to be."""
 
     ground: Ground
@@ -74,7 +75,7 @@ class Growing:
     used: int = 0
     rooms: tuple[int, ...] = ()
     """What is left of the largest columns, in fields."""
-    content: dict[int, int] = field(default_factory=dict)
+    content: dict[int, int] = {}
     custom: Requirements = _FREE
     host: HostState = EMPTY
 
