@@ -1,6 +1,6 @@
 """First-fit decreasing, and what must be begun before anything else is packed."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -47,15 +47,16 @@ class _Nodes:
 
     listed: list[Growing]
     tops: list[int] = field(default_factory=list)
-    """The most that is left of each resource of each."""
+    """Of each: what no resource has more left of."""
     open_to: dict[tuple[HostRule, int], tuple[list[int], int]] = field(default_factory=dict)
     """Per rule and mask: the nodes that may still take such pods, of how many there were."""
 
     def price(self) -> int:
         """What the nodes cost as they are."""
-        alike = {(node.mask, node.used): node for node in self.listed}
-        counts = Counter((node.mask, node.used) for node in self.listed)
-        return sum(alike[key].price() * count for key, count in counts.items())
+        alike: defaultdict[tuple[int, int], list[Growing]] = defaultdict(list)
+        for node in self.listed:
+            alike[node.mask, node.used].append(node)
+        return sum(nodes[0].price() * len(nodes) for nodes in alike.values())
 
     def fit(self, demand: Demand, number: int, limit: int) -> int:
         """Put units of a demand into the nodes that take them; how many found a place."""
@@ -72,7 +73,8 @@ class _Nodes:
                     count = node.add(number, left)
                     left -= count
                     if count:
-                        self.tops[n] = node.top
+                        # No less than is left: which of the largest columns still hold it is not looked at for this.
+                        self.tops[n] -= packed * count
                     elif _is_closed(node, number):
                         closed.add(n)
                     if not left:

@@ -59,7 +59,7 @@ class Ground:
         if mask not in self._largest:
             found = self.problem.space.maximal(mask, self.dims)
             self._largest[mask] = tuple(
-                self.fields.room(self.problem.space.net(c)[d] for d in self.dims) for c in found
+                self.fields.room(map(self.problem.space.net(c).__getitem__, self.dims)) for c in found
             )
         return self._largest[mask]
 
