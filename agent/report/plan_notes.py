@@ -39,11 +39,21 @@ def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:
     for overlay in snapshot.overlays:
         for fault in overlay.faults:
             yield f"NodeOverlay {overlay.meta.name}: {fault}"
+    yield from _short(snapshot, plan)
     held = {code for r in plan.refusals for _, reason in r.reasons if (code := reason.code) in _BRAKES}
     for code in sorted(held):
         setting = _BRAKES[code]
         yield f"{setting}, a brake of the daemon, holds launches back; --set {setting}=VALUE plans with another"
     yield from _later(snapshot, len(plan.launches), brakes)
+
+
+def _short(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+    """Why static pools get fewer nodes than they keep; there may be no pod whose refusal would say it."""
+    static = {pool.name for pool in snapshot.pools if pool.replicas is not None}
+    for notice in plan.notices:
+        if notice.kind == "NodePool" and notice.name in static:
+            about, sentence = f"NodePool {notice.name}", notice.reason.message
+            yield sentence if about in sentence else f"{about} gets fewer nodes than it keeps: {sentence}"
 
 
 def _later(snapshot: Snapshot, launches: int, brakes: Limits) -> Iterator[str]:
