@@ -5,14 +5,16 @@ reconciled, the scheduler's verdict on a pod that it has never seen, what a budg
 and which Node belongs to which NodeClaim.
 """
 
+import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from agent.kube.diagnosis import diagnosed
 from agent.kube.filled import as_pod, bound, claims_made, counted, encoded, inside_namespace, prioritized
 from agent.kube.linked import linked
 from agent.kube.readers import READERS, Value, value_of
@@ -48,8 +50,6 @@ _FOREIGN: Final = "a plan does not read this kind"
 _WHY: Final = {
     "InstanceTypeCatalog": "a catalogue is given with --catalog",
 }
-
-_NAMELESS: Final = "is required - at `$.metadata.name`"
 
 M = TypeVar("M")
 
@@ -140,7 +140,8 @@ class _Reading:
             elif document.obj.get("kind"):
                 self._ignored[document.source, document.kind] += 1
         except (WireFault, TextError) as error:
-            self._fault(document, error)
+            read = READERS.get(kind)
+            self._faults(document, error, _Tried(workload if read is None else functools.partial(read, document)))
 
     def expand(self) -> None:
         """Give Deployments their pods; say of other workloads that they add none."""
@@ -152,11 +153,12 @@ class _Reading:
                 text = "adds no pods: of workloads without their pods only Deployments are expanded"
                 self.notes.append(Note(document.source, document.kind, document.name, "", text))
                 continue
-            try:
-                for obj in expanded(document, found):
+            for obj in expanded(document, found):
+                try:
                     self._keep(document, as_pod(encoded(obj)), obj)
-            except (WireFault, TextError) as error:
-                self._fault(document, error, inside="spec.template.")
+                except (WireFault, TextError) as error:
+                    self._faults(document, error, _Tried(as_pod, obj, "spec.template."))
+                    break
 
     def passed_over(self) -> tuple[Note, ...]:
         """Kinds that were not read, one note per file and kind, so that nobody takes silence for approval."""
@@ -169,33 +171,48 @@ class _Reading:
         """Take the value of a document, or of an object that was made of it."""
         meta = value.meta
         if not meta.name:
-            self._fault(document, WireFault(_NAMELESS))
+            self._say(document, "metadata.name", "is required")
             return
         for moment in _moments(value):
             if moment.tzinfo is None:
                 text = f"the time {moment.isoformat()} has no zone; write it as {moment.isoformat()}Z"
-                self.faults.append(Fault(document.source, document.kind, document.name, "", text))
+                self._say(document, "", text)
         key = (type(value), meta.namespace, meta.name)
         first = self._sources.get(key)
         if first is not None:
             where = "" if first == document.source else f", first in {first}"
             what = f"pod {meta.namespace}/{meta.name}" if isinstance(value, Pod) else "the object"
             text = f"{what} is given twice{where}"
-            self.faults.append(Fault(document.source, document.kind, document.name, "", text))
+            self._say(document, "", text)
             return
         self._sources[key] = document.source
         self._values[type(value)].append(value)
         if isinstance(value, Pod) and value.claims:
             self._made += claims_made(made or inside_namespace(document.obj))
 
-    def _fault(self, document: Document, error: ValueError, inside: str = "") -> None:
-        """One line, with the place in front as everywhere."""
+    def _say(self, document: Document, path: str, sentence: str) -> None:
+        self.faults.append(Fault(document.source, document.kind, document.name, path, sentence))
+
+    def _faults(self, document: Document, error: ValueError, tried: "_Tried") -> None:
+        """All that is wrong with an object that its reader refused, with the place in front as everywhere."""
         if (document.source, document.kind, document.name) in self.faulty:
             return
-        text, _, path = str(error).partition(" - at `$")
-        place = path.removesuffix("`").removeprefix(".").replace("[...]", "[]")
-        sentence = text[:1].lower() + text[1:]
-        self.faults.append(Fault(document.source, document.kind, document.name, inside + place, sentence))
+        try:
+            found = diagnosed(encoded(tried.obj if tried.obj is not None else document.obj), tried.read)
+        except (WireFault, TextError):
+            found = ()
+        for path, sentence in found or (("", str(error)),):
+            self._say(document, tried.inside + path, sentence)
+
+
+class _Tried(NamedTuple):
+    """What refused an object."""
+
+    read: Callable[[bytes], object]
+    obj: Mapping[str, Any] | None = None
+    """What was read instead of the document itself."""
+    inside: str = ""
+    """Where in the document that stands."""
 
 
 def _moments(value: Value) -> Iterator[datetime]:

@@ -220,11 +220,14 @@ def test_workloads_without_pods_and_unknown_kinds_are_noted(tmp_path: Path) -> N
     [
         ("", "-: holds no object"),
         ("a: [\n", "-: YAML: line 2, column 1: did not find expected node content"),
-        ("kind: Pod\napiVersion: v1\nmetadata: []", "-: Pod: metadata: expected `object`, got `array`"),
+        ("kind: Pod\napiVersion: v1\nmetadata: []", "-: Pod: metadata: must be a mapping of fields"),
         ("kind: Pod\napiVersion: v1\nmetadata: {}", "-: Pod: metadata.name: is required"),
         (
             "kind: Pod\napiVersion: v1\nmetadata: {name: a}\nspec: {containers: [{resources: {requests: {cpu: x}}}]}",
-            "-: Pod/a: cpu: 'x' is not a quantity: expected a number such as 2, 500m, 1.5 or 4Gi",
+            (
+                "-: Pod/a: spec.containers[0].resources.requests.cpu: "
+                "'x' is not a quantity: expected a number such as 2, 500m, 1.5 or 4Gi"
+            ),
         ),
         (
             "kind: Pod\napiVersion: v1\nmetadata: {name: a, creationTimestamp: 2026-11-20T00:00:00}",
@@ -236,7 +239,7 @@ def test_workloads_without_pods_and_unknown_kinds_are_noted(tmp_path: Path) -> N
         ),
         (
             "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {template: {spec: {containers: 3}}}",
-            "-: Deployment/a: spec.template.spec.containers: expected `array | null`, got `int`",
+            "-: Deployment/a: spec.template.spec.containers: must be a list",
         ),
         ("kind: Deployment\napiVersion: apps/v1\nmetadata: {}", "-: Deployment: metadata.name: is required"),
     ],
@@ -251,7 +254,7 @@ def test_a_broken_status_of_a_claim_is_a_fault_and_not_a_claim_less(tmp_path: Pa
     broken["status"]["capacity"] = {"cpu": "much"}
     done = run(*world(tmp_path, pool(), broken))
     assert done.exit_code == 1
-    assert "NodeClaim/a: cpu: 'much' is not a quantity" in done.stderr
+    assert "NodeClaim/a: status.capacity.cpu: 'much' is not a quantity" in done.stderr
 
 
 def test_an_object_given_twice_is_a_fault(tmp_path: Path) -> None:
