@@ -11,7 +11,7 @@ import msgspec
 
 from agent.aws.offline import Shipped, shipped, zones
 from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
-from agent.cli.files import read_documents
+from agent.cli.files import named, read_documents
 from agent.core.decide import decide
 from agent.core.overlays import overlaid
 from agent.core.verifying import PlanInvalid
@@ -85,7 +85,7 @@ def options(command: F) -> F:
                 "files",
                 multiple=True,
                 metavar="FILE",
-                help="A file of objects; - is stdin.  [default: the live cluster, as an administrator]",
+                help="A file or folder of objects; - is stdin.  [default: the live cluster, as an administrator]",
             ),
             click.option(
                 "--catalog", metavar="FILE", help="An InstanceTypeCatalog.  [default: the table that is shipped]"
@@ -186,14 +186,14 @@ def _documents(question: Question) -> tuple[list[Document], list[str]]:
             raise click.ClickException(f"{error}; objects of files are given with -f") from error
     documents: list[Document] = []
     faults: list[str] = []
-    for file in question.files:
+    for file in named(question.files, question.catalog):
         try:
             found = read_documents(file)
         except click.ClickException as error:
             faults.append(error.message)
             continue
         faults += [str(fault) for fault in found.faults]
-        if not (found.documents or found.faults):
+        if not (found.documents or found.faults or found.lists):
             faults.append(f"{file}: holds no object")
         documents += found.documents
     return documents, faults

@@ -139,7 +139,7 @@ def _kind(value: object) -> str:
     """What the decoder calls such a value."""
     if value is None:
         return "null"
-    return {dict: "object", list: "array"}.get(type(value), type(value).__name__)
+    return "object" if isinstance(value, dict) else "array" if isinstance(value, list) else type(value).__name__
 
 
 def _at(obj: object, place: Place) -> object:
@@ -152,9 +152,9 @@ def _at(obj: object, place: Place) -> object:
 
 
 def _mend(obj: object, wrong: _Wrong) -> None:
-    *above, last = wrong.place or ("",)
-    inside = _at(obj, tuple(above))
-    if isinstance(inside, list) and isinstance(last, int):
-        inside[last] = wrong.instead
-    elif isinstance(inside, dict):
+    if not wrong.place:
+        return
+    *above, last = wrong.place
+    inside: Any = _at(obj, tuple(above))
+    if isinstance(inside, dict | list):
         inside[last] = wrong.instead

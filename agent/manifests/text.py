@@ -29,12 +29,15 @@ class TextError(ValueError):
         self.language = language
 
 
-class _Listed(msgspec.Struct):
+class _Listed(msgspec.Struct, rename="camel"):
     kind: str = ""
+    api_version: str = ""
     items: list[msgspec.Raw] | None = None
 
 
 _LISTED: Final = msgspec.json.Decoder(_Listed)
+_WHOLE: Final = msgspec.json.Decoder(msgspec.Raw)
+_TRAILING: Final = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
 def parsed(text: str) -> Iterator[Any]:
@@ -47,15 +50,36 @@ def parsed(text: str) -> Iterator[Any]:
         try:
             document = _json(text)
         except (msgspec.DecodeError, RecursionError):
+            if several := _several(text.encode()):
+                yield from map(_json, several)
+                return
             # A flow mapping, or several JSON objects with --- between: YAML reads those, and words faults with a line.
-            pass
         else:
             yield document
             return
     yield from _yaml(text)
 
 
-def _json(text: str) -> object:
+def _several(text: bytes) -> list[memoryview]:
+    """The JSON objects that stand one after the other, as where outputs of kubectl were joined; else none."""
+    found, rest = [], memoryview(text)
+    while rest:
+        try:
+            _WHOLE.decode(rest)
+            end = len(rest)
+        except msgspec.DecodeError as error:
+            trailing = _TRAILING.search(str(error))
+            if trailing is None:
+                return []
+            end = int(trailing[1]) - 1
+        except RecursionError:
+            return []
+        found.append(rest[:end])
+        rest = rest[end:]
+    return found
+
+
+def _json(text: str | memoryview) -> object:
     """Raises ``DecodeError`` when the text is no JSON."""
     try:
         listed = _LISTED.decode(text)
@@ -63,7 +87,7 @@ def _json(text: str) -> object:
         return msgspec.json.decode(text)
     if listed.items is None or not listed.kind.endswith("List"):
         return msgspec.json.decode(text)
-    return {"kind": listed.kind, "items": listed.items}
+    return {"kind": listed.kind, "apiVersion": listed.api_version, "items": listed.items}
 
 
 def value(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON value

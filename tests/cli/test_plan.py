@@ -1,3 +1,4 @@
+import json
 import os
 import pty
 import subprocess
@@ -271,6 +272,44 @@ def test_files_that_cannot_be_read_are_told_together(tmp_path: Path) -> None:
         "no such file or directory",
         "no such file or directory",
     ]
+
+
+def test_a_folder_stands_for_the_manifests_in_it(tmp_path: Path) -> None:
+    for name, made in (("b.yaml", pod("b")), ("a.json", pod("a")), ("c.yml", pod("c")), ("d.txt", pod("d"))):
+        (tmp_path / name).write_text(json.dumps(made))
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "e.yaml").write_text(json.dumps(pod("e")))
+    refused = planned(["-f", str(tmp_path)])["unschedulable"]
+    assert [r["pod"] for r in refused] == ["default/a", "default/b", "default/c"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-f", "-", "-f", "-"], "standard input (-) can be read only once; write one of the two to a file"),
+        (["-f", "-", "--catalog", "-"], "standard input (-) can be read only once; write one of the two to a file"),
+        (["-f", ""], "the name of a file is empty"),
+        (["-f", "-", "--catalog", ""], "the name of a file is empty"),
+    ],
+)
+def test_files_that_no_reading_can_give_are_wrong_usage(arguments: list[str], line: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "plan", *arguments], input="", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (64, f"Error: {line}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"apiVersion": "v1", "kind": "List", "items": []}',
+        "apiVersion: v1\nitems: []\nkind: List\nmetadata: {resourceVersion: ''}\n",
+        '{"apiVersion": "v1", "kind": "PodList", "items": null}',
+    ],
+)
+def test_a_list_of_nothing_says_that_there_is_nothing(text: str) -> None:
+    done = run("-f", "-", stdin=text)
+    assert (done.exit_code, done.stdout.partition(",")[0]) == (0, "Plan: 0 to launch")
 
 
 def test_every_fault_of_a_catalogue_is_a_line(tmp_path: Path) -> None:
