@@ -155,6 +155,8 @@ def _mend(obj: object, wrong: _Wrong) -> None:
     if not wrong.place:
         return
     *above, last = wrong.place
-    inside: Any = _at(obj, tuple(above))
-    if isinstance(inside, dict | list):
+    inside = _at(obj, tuple(above))
+    if isinstance(inside, dict):
+        inside[last] = wrong.instead
+    if isinstance(inside, list) and isinstance(last, int):
         inside[last] = wrong.instead

@@ -157,3 +157,33 @@ def test_a_wrong_target_is_wrong_usage(target: str) -> None:
     done = run(target, *WORKERS)
     assert (done.exit_code, done.stdout) == (2, "")
     assert f'"{target}" is none of pod/NAME, pod/NAMESPACE/NAME and nodepool/NAME' in done.stderr
+
+
+def test_the_namespace_may_be_said_in_either_place(tmp_path: Path) -> None:
+    there = pod("p")
+    there["metadata"]["namespace"] = "shop"
+    arguments = world(tmp_path, pool(), there)
+    for target in (
+        ["pod/shop/p"],
+        ["pod/p", "-n", "shop"],
+        ["Pod/p", "--namespace", "shop"],
+        ["po/shop/p", "-n", "shop"],
+    ):
+        assert run(*target, *arguments).stdout.startswith("pod shop/p: gets a new node")
+    both = run("pod/shop/p", "-n", "web", *arguments)
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "shop/p is in the namespace shop, and --namespace says web" in both.stderr
+
+
+@pytest.mark.parametrize("target", ["nodepool/default", "NodePool/default", "nodepools.karpenter.sh/default"])
+def test_kinds_are_written_as_kubectl_takes_them(tmp_path: Path, target: str) -> None:
+    assert run(target, *world(tmp_path, pool())).stdout.startswith("nodepool default: 0 nodes\n")
+
+
+def test_pods_of_the_name_in_other_namespaces_are_suggested(tmp_path: Path) -> None:
+    pods = [pod("p") for _ in range(7)]
+    for number, made in enumerate(pods):
+        made["metadata"]["namespace"] = f"n{number}"
+    assert "there is no pod default/p (did you mean n0/p?)" in run("pod/p", *world(tmp_path, pods[0])).stderr
+    several = run("pod/p", *world(tmp_path, *pods))
+    assert "there is no pod default/p (did you mean one of n0/p, n1/p, n2/p, n3/p, n4/p and 2 more?)" in several.stderr
