@@ -10,6 +10,7 @@ from agent.core.bins import Bin
 from agent.core.buying import Buying
 from agent.core.composing import Composer
 from agent.core.inputs import PackingInput
+from agent.core.narrowing import emptied
 from agent.core.requirements import Requirements
 from agent.core.shelf import Shelf
 from agent.core.shop import Shop
@@ -61,7 +62,7 @@ def _bought(
     space = Shop(asked, (own,), daemon_pods(asked), ()).all()
     members = space.members[0]
     if not members:
-        sentence = f"NodePool {pool.name} keeps {pool.replicas} nodes, and no instance type satisfies its requirements"
+        sentence = f"NodePool {pool.name} keeps {pool.replicas} nodes, and has none to buy: {emptied(own)}"
         return [], Reason("NoCompatibleInstanceTypes", sentence)
     empty = Bin(mask=members, opened=members, used=(0,) * len(space.dimensions), content=())
     purchases = buying.choose(space, [empty] * lacking)

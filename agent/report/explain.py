@@ -8,7 +8,7 @@ import msgspec
 
 from agent.core.budgets import UNLIMITED, Window
 from agent.core.explaining import BudgetExplained, PodExplained, PoolAnswer, PoolExplained
-from agent.core.quantity import format_amount
+from agent.core.quantity import format_amount, format_rounded
 from agent.kube.times import rfc3339
 from agent.model.actions import Launch
 from agent.report.plan_json import API_VERSION, Json, dollars
@@ -40,7 +40,7 @@ def pool_text(found: PoolExplained) -> str:
     if found.limits:
         lines += ["", "Limits:"]
         lines += [
-            f"  {name}: {format_amount(name, used)} of {format_amount(name, limit)} used"
+            f"  {name}: {format_rounded(name, used)} of {format_amount(name, limit)} used"
             for name, used, limit in found.limits
         ]
     lines += ["", f"Disruption budgets (times in {found.time_zone}):"]

@@ -44,7 +44,7 @@ def test_a_refused_pod_has_the_reasons_of_the_plan_with_counts(tmp_path: Path) -
     body = explained("pod/default/p", *arguments)
     assert (body["state"], body["message"]) == ("Refused", "no node is bought for it")
     assert body["reasons"] == planned(arguments)["unschedulable"][0]["reasons"]
-    assert "1 types → 0 with kubernetes.io/arch=arm64" in body["reasons"][0]["message"]
+    assert "1 type → 0 with kubernetes.io/arch=arm64" in body["reasons"][0]["message"]
     assert body["nodePools"] == [
         {
             "nodePool": "default",

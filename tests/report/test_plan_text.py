@@ -54,7 +54,10 @@ def test_a_static_pool_that_gets_fewer_nodes_than_it_keeps_is_told_of(tmp_path: 
     static = pool(replicas=2)
     static["spec"]["template"]["spec"]["requirements"] = wanted
     shown = run(*world(tmp_path, static))
-    assert shown.stderr == "note: NodePool default keeps 2 nodes, and no instance type satisfies its requirements\n"
+    assert shown.stderr == (
+        "note: NodePool default keeps 2 nodes, and has none to buy: 1 type → 0 with kubernetes.io/arch=arm64; "
+        "no type has it, they have amd64; change the NodePool's requirement\n"
+    )
     held = run(*world(tmp_path, pool(replicas=2)), "--set", "maxNodes=1")
     assert "note: NodePool default gets fewer nodes than it keeps: the cluster has 1 nodes of ours" in held.stderr
     assert run(*world(tmp_path, pool(replicas=2))).stderr == ""
