@@ -126,7 +126,7 @@ def answer(question: Question, *, provision: bool = True, disrupt: bool = True) 
     settings = _settings(question)
     # What was read stays in no variable: the text of files is larger than all that is made of it.
     read, types = _read(*_documents(question), question.catalog)
-    provided = shipped(zones(read.pools, read.classes, read.nodes, read.claims), settings.region)
+    provided = shipped(zones(read.pools, read.classes, (*read.nodes, *read.claims), read.volumes), settings.region)
     now = question.now or (read.newest if question.files else None) or utc_now()
     snapshot = _snapshot(read, types if types is not None else provided, settings, now)
     if not question.files:
@@ -161,7 +161,7 @@ def _replayed(question: Question, file: str) -> Answer:
 
 def notes(found: Answer) -> None:
     """Say beside the answer whose prices it counts with, and what it leaves out."""
-    prices = plan_notes.prices(found.provided) if found.provided is not None else ()
+    prices = plan_notes.prices(found.provided, found.snapshot.pools) if found.provided is not None else ()
     say([*prices, *plan_notes.notes(found.snapshot, found.plan, found.brakes)])
 
 

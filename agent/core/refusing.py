@@ -118,10 +118,8 @@ def _incompatible(space: Space, number: int, shape: Shape) -> Reason | None:
         return Reason("FailedScheduling", "the pod's nodeSelector and node affinity contradict each other")
     total = len(space.templates[number].shelf.types)
     if not total:
-        sentence = (
-            f"NodePool {pool.name} has no instance type: no offering in the zones of its EC2NodeClass has a price"
-        )
-        return Reason("NoCompatibleInstanceTypes", sentence)
+        sentence = "has no instance type to choose from: none is offered in the zones of its EC2NodeClass"
+        return Reason("NoCompatibleInstanceTypes", f"NodePool {pool.name} {sentence}")
     members = space.members[number]
     if not members:
         return Reason("NoCompatibleInstanceTypes", f"NodePool {pool.name}: {emptied(space.templates[number])}")

@@ -1,8 +1,10 @@
 """What a reader of a plan should know beside it: whose prices it counts with, and what this version leaves out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agent.aws.offline import Shipped
+from agent.core.requirements import normalized
+from agent.model import names
 from agent.model.kubernetes import NodeClaim, NodePool
 from agent.model.plan import Limits, Plan, Snapshot
 
@@ -10,8 +12,8 @@ _BRAKES = {"LaunchRate": "launchesPerMinute", "MaxNodes": "maxNodes", "MaxPriceP
 """Codes of refusals that the daemon's own brakes give, and their settings."""
 
 
-def prices(shipped: Shipped) -> Iterator[str]:
-    """Where instance types and prices come from when no catalogue was given."""
+def prices(shipped: Shipped, pools: Iterable[NodePool]) -> Iterator[str]:
+    """Where instance types, prices and zones come from when no catalogue was given."""
     table = shipped.table
     exact = "exact for on-demand" if table.exact else "not exact"
     yield (
@@ -20,6 +22,8 @@ def prices(shipped: Shipped) -> Iterator[str]:
     )
     if shipped.assumed:
         yield f"the files name no zone; {', '.join(shipped.zones)} are assumed"
+    elif any(names.ZONE not in {normalized(r.key) for r in pool.requirements} for pool in pools):
+        yield f"pools that name no zone are planned in those that are named elsewhere: {', '.join(shipped.zones)}"
 
 
 def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:

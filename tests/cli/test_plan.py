@@ -213,6 +213,37 @@ def test_workloads_without_pods_and_unknown_kinds_are_noted(tmp_path: Path) -> N
     ]
 
 
+def test_a_volume_names_the_zone_of_the_cluster_as_nodes_do(tmp_path: Path) -> None:
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["ap-northeast-2c"]}
+    there = {"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "pv"},
+        "spec": {"csi": {"driver": "ebs.csi.aws.com", "volumeHandle": "vol-1"}, "nodeAffinity": there},
+    }
+    bound = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "default"},
+        "spec": {"volumeName": "pv"},
+    }
+    db = pod("db", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}])
+    files = world(tmp_path, pool(), volume, bound, db)[:2]
+    (bought,) = launches(planned(files))
+    assert bought["zone"] == "ap-northeast-2c"
+    note = "note: pools that name no zone are planned in those that are named elsewhere: ap-northeast-2c"
+    assert note in run(*files).stderr.splitlines()
+
+
+def test_an_empty_catalogue_is_not_told_as_a_missing_class(tmp_path: Path) -> None:
+    empty = catalogue() | {"instanceTypes": []}
+    (refused,) = planned(world(tmp_path, pool(), pod("a"), types=empty))["unschedulable"]
+    assert [r["message"] for r in refused["reasons"]] == [
+        "NodePool default has no instance type to choose from: none is offered in the zones of its EC2NodeClass"
+    ]
+
+
 # Bad input is a line, never a traceback.
 
 
