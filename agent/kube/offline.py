@@ -5,6 +5,7 @@ reconciled, the scheduler's verdict on a pod that it has never seen, what a budg
 and which Node belongs to which NodeClaim.
 """
 
+import difflib
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,6 +51,15 @@ _FOREIGN: Final = "a plan does not read this kind"
 _WHY: Final = {
     "InstanceTypeCatalog": "a catalogue is given with --catalog",
 }
+_VERSIONS: Final = {
+    kind: f"{group}/v1" if group else "v1"
+    for group, kind in (*READERS, *WORKLOADS)
+    if not group.startswith("karpenter.")
+}
+"""Kinds of Kubernetes' own that a plan reads. Others may have kinds of the same names in their groups."""
+_OWN_GROUPS: Final = frozenset({group for group, kind in (*READERS, *WORKLOADS) if kind in _VERSIONS} | {"extensions"})
+_SLIP: Final = 0.85
+"""So much alike are a word and its misspelling; ``Job`` and ``CronJob`` are less."""
 
 M = TypeVar("M")
 
@@ -117,7 +127,7 @@ class _Reading:
     _values: defaultdict[type, list[Any]] = field(default_factory=lambda: defaultdict(list))
     _workloads: list[tuple[Document, Workload]] = field(default_factory=list)
     _sources: dict[tuple[type[Value], str, str], str] = field(default_factory=dict)
-    _ignored: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def all_of(self, kind: type[M]) -> tuple[M, ...]:
         """Every value of one kind, in the order of the files."""
@@ -137,8 +147,8 @@ class _Reading:
                 self._keep(document, value_of(document))
             elif kind in WORKLOADS:
                 self._workloads.append((document, workload(encoded(document.obj))))
-            elif document.obj.get("kind"):
-                self._ignored[document.source, document.kind] += 1
+            elif document.obj.get("kind") and (document.source, document.kind, document.name) not in self.faulty:
+                self._ignored[document.source, document.kind, document.api_version] += 1
         except (WireFault, TextError) as error:
             read = READERS.get(kind)
             self._faults(document, error, _Tried(workload if read is None else functools.partial(read, document)))
@@ -163,8 +173,8 @@ class _Reading:
     def passed_over(self) -> tuple[Note, ...]:
         """Kinds that were not read, one note per file and kind, so that nobody takes silence for approval."""
         return tuple(
-            Note(source, kind, "", "", f"{count} object{'s' if count != 1 else ''} ignored: {_WHY.get(kind, _FOREIGN)}")
-            for (source, kind), count in self._ignored.items()
+            Note(source, kind, "", "", f"{count} object{'s' if count != 1 else ''} ignored: {_why(kind, version)}")
+            for (source, kind, version), count in self._ignored.items()
         )
 
     def _keep(self, document: Document, value: Value, made: Mapping[str, Any] | None = None) -> None:
@@ -213,6 +223,19 @@ class _Tried(NamedTuple):
     """What was read instead of the document itself."""
     inside: str = ""
     """Where in the document that stands."""
+
+
+def _why(kind: str, version: str) -> str:
+    """Why objects of a kind are not read; a slip of the pen among Kubernetes' own kinds is told as one."""
+    group, slash, _ = version.partition("/")
+    if not slash or group in _OWN_GROUPS:
+        if kind in _VERSIONS:
+            return f"{kind} belongs to {_VERSIONS[kind]}, not to {version}"
+        lower = {known.lower(): known for known in _VERSIONS}
+        meant = difflib.get_close_matches(kind.lower(), sorted(lower), n=1, cutoff=_SLIP)
+        if meant:
+            return f"there is no such kind (did you mean {lower[meant[0]]}?)"
+    return _WHY.get(kind, _FOREIGN)
 
 
 def _moments(value: Value) -> Iterator[datetime]:

@@ -25,6 +25,8 @@ KINDS: Final[dict[tuple[str, str], type[Written]]] = {
 _GROUPS: Final = {kind: group for group, kind in KINDS}
 _UNREAD: Final = frozenset({"CapacityBuffer"})
 """Kinds of Karpenter's that this version has no model of."""
+_FORMER: Final = {"Provisioner": "NodePool", "Machine": "NodeClaim", "AWSNodeTemplate": "EC2NodeClass"}
+"""Kinds of Karpenter before 0.32, and what stands in their place."""
 _LIST: Final = "List"
 _NO_ITEMS: Final = object()
 _NO_KIND: Final = "object"
@@ -128,8 +130,11 @@ def _kind_faults(document: Document) -> Iterator[tuple[str, str]]:
             version = "v1alpha1" if document.kind == "NodeOverlay" else "v1"
             yield "apiVersion", f"{document.kind} belongs to {_GROUPS[document.kind]}/{version}"
     elif document.group in _GROUPS.values() and document.kind not in _UNREAD:
-        meant = similar(document.kind, _GROUPS)
-        yield "kind", f'unknown kind "{document.kind}"' + (f" (did you mean {meant}?)" if meant else "")
+        former, meant = _FORMER.get(document.kind), similar(document.kind, _GROUPS)
+        hint = f" (did you mean {meant}?)" if meant else ""
+        if former is not None:
+            hint = f" (of Karpenter before 0.32; {former} of {_GROUPS[former]}/v1 stands in its place)"
+        yield "kind", f'unknown kind "{document.kind}"{hint}'
 
 
 def _notes(value: Written | None) -> tuple[str, ...]:

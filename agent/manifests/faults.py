@@ -86,6 +86,8 @@ def message(error: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
     return error["msg"]
 
 
+_MOVED: Final[dict[Place, str]] = {("spec", "template", "spec", "kubelet"): "spec.kubelet of the EC2NodeClass"}
+"""Fields of earlier versions, and where they are now, if that is in another kind."""
 _SAYINGS: Final = {
     "rule": "{text}",
     "missing": "is required",
@@ -130,6 +132,8 @@ def _field_hint(place: Place, model: type[BaseModel]) -> str:
     meant = similar(str(name), fields_at(model, tuple(parent)))
     if meant is not None:
         return f" (did you mean {path_text((*parent, meant))}?)"
+    if place in _MOVED:
+        return f" (it is {_MOVED[place]} since karpenter.sh/v1)"
     elsewhere = next((p for p in places(model) if p[-1] == name), None)
     return f" (did you mean {path_text(elsewhere)}?)" if elsewhere else ""
 

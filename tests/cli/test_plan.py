@@ -244,6 +244,35 @@ def test_an_empty_catalogue_is_not_told_as_a_missing_class(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "why"),
+    [
+        ("v1", "pod", "there is no such kind (did you mean Pod?)"),
+        ("v1", "Pods", "there is no such kind (did you mean Pod?)"),
+        ("apps/v1", "Deploymnet", "there is no such kind (did you mean Deployment?)"),
+        ("v1", "Deployment", "Deployment belongs to apps/v1, not to v1"),
+        ("extensions/v1beta1", "Deployment", "Deployment belongs to apps/v1, not to extensions/v1beta1"),
+        ("apps/v1", "Pod", "Pod belongs to v1, not to apps/v1"),
+        ("batch/v1", "CronJob", "a plan does not read this kind"),
+        ("longhorn.io/v1beta2", "Node", "a plan does not read this kind"),
+    ],
+)
+def test_a_kind_that_is_only_misspelt_or_in_the_wrong_group_is_told_as_such(version: str, kind: str, why: str) -> None:
+    done = run("-f", "-", stdin=f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (0, f"note: -: {kind}: 1 object ignored: {why}")
+
+
+def test_kinds_of_karpenter_before_0_32_are_told_what_stands_in_their_place() -> None:
+    done = run("-f", "-", stdin="apiVersion: karpenter.sh/v1alpha5\nkind: Provisioner\nmetadata: {name: a}")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        (
+            '-: Provisioner/a: kind: unknown kind "Provisioner" '
+            "(of Karpenter before 0.32; NodePool of karpenter.sh/v1 stands in its place)\n"
+        ),
+    )
+
+
 # Bad input is a line, never a traceback.
 
 
