@@ -59,7 +59,9 @@ def diagnosed(encoded: bytes, read: Callable[[bytes], object]) -> tuple[tuple[st
             _mend(obj, wrong)
         if not fresh:
             break
-    return tuple((path_text(place), found[place]) for place in sorted(found, key=order))
+    # A fault without a place may have come of what was put in the place of another.
+    placed = [place for place in found if place] or [()] * bool(found)
+    return tuple((path_text(place), found[place]) for place in sorted(placed, key=order))
 
 
 def _located(obj: object, error: WireFault) -> list[_Wrong]:

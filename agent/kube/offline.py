@@ -19,7 +19,7 @@ from agent.kube.diagnosis import diagnosed
 from agent.kube.filled import as_pod, bound, claims_made, counted, encoded, inside_namespace, prioritized
 from agent.kube.linked import linked
 from agent.kube.readers import READERS, Value, value_of
-from agent.kube.timestamps import newest
+from agent.kube.timestamps import COUNTABLE_YEAR, newest
 from agent.kube.wire import WireFault
 from agent.kube.workloads import (
     WORKLOADS,
@@ -187,6 +187,8 @@ class _Reading:
             if moment.tzinfo is None:
                 text = f"the time {moment.isoformat()} has no zone; write it as {moment.isoformat()}Z"
                 self._say(document, "", text)
+            elif moment.year >= COUNTABLE_YEAR:
+                self._say(document, "", f"the time {moment.isoformat()} is later than any that can be counted with")
         key = (type(value), meta.namespace, meta.name)
         first = self._sources.get(key)
         if first is not None:

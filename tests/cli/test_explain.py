@@ -187,3 +187,13 @@ def test_pods_of_the_name_in_other_namespaces_are_suggested(tmp_path: Path) -> N
     assert "there is no pod default/p (did you mean n0/p?)" in run("pod/p", *world(tmp_path, pods[0])).stderr
     several = run("pod/p", *world(tmp_path, *pods))
     assert "there is no pod default/p (did you mean one of n0/p, n1/p, n2/p, n3/p, n4/p and 2 more?)" in several.stderr
+
+
+def test_schedules_are_told_up_to_the_ends_of_the_calendar(tmp_path: Path) -> None:
+    scheduled = pool(disruption={"budgets": [{"nodes": "0", "schedule": "0 9 * * mon-fri", "duration": "8h"}]})
+    arguments = world(tmp_path, scheduled)
+    first = run("nodepool/default", *arguments, "--now", "0001-01-01T00:00:00Z")
+    assert "0: nodes: 0, 0 9 * * mon-fri for 8h: closed now" in first.stdout
+    last = run("nodepool/default", *arguments, "--now", "9999-12-31T23:59:59Z")
+    assert (last.exit_code, last.stdout) == (2, "")
+    assert '"9999-12-31T23:59:59Z" is not a time such as 2026-11-20T12:00:00Z' in last.stderr

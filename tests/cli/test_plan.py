@@ -295,6 +295,10 @@ def test_kinds_of_karpenter_before_0_32_are_told_what_stands_in_their_place() ->
             "-: Pod/a: the time 2026-11-20T00:00:00 has no zone; write it as 2026-11-20T00:00:00Z",
         ),
         (
+            "kind: Pod\napiVersion: v1\nmetadata: {name: a, creationTimestamp: '9999-12-31T23:59:59Z'}",
+            "-: Pod/a: the time 9999-12-31T23:59:59+00:00 is later than any that can be counted with",
+        ),
+        (
             "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: 1000000000}",
             "-: Deployment/a: spec.replicas: must be 0..100000 for a plan",
         ),
