@@ -19,6 +19,7 @@ from agent.kube.diagnosis import diagnosed
 from agent.kube.filled import as_pod, bound, claims_made, counted, encoded, inside_namespace, prioritized
 from agent.kube.linked import linked
 from agent.kube.readers import READERS, Value, value_of
+from agent.kube.slips import slips
 from agent.kube.timestamps import COUNTABLE_YEAR, newest
 from agent.kube.wire import WireFault
 from agent.kube.workloads import (
@@ -112,7 +113,7 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         namespaces={n.meta.name: n.meta.labels for n in reading.all_of(Namespace)},
         newest=newest(d.content for d in listed),
         faults=tuple(reading.faults),
-        notes=(*reading.notes, *reading.passed_over()),
+        notes=(*reading.notes, *reading.misspelt(), *reading.passed_over()),
     )
 
 
@@ -127,6 +128,7 @@ class _Reading:
     _values: defaultdict[type, list[Any]] = field(default_factory=lambda: defaultdict(list))
     _workloads: list[tuple[Document, Workload]] = field(default_factory=list)
     _sources: dict[tuple[type[Value], str, str], str] = field(default_factory=dict)
+    _slips: defaultdict[tuple[str, str, str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     _ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def all_of(self, kind: type[M]) -> tuple[M, ...]:
@@ -142,6 +144,9 @@ class _Reading:
     def take(self, document: Document) -> None:
         """Read one object, if it is of a kind that decisions are made from."""
         kind = (document.group, document.kind)
+        if isinstance(document.content, dict):
+            for path, meant in slips(document.kind, document.content) if kind in READERS or kind in WORKLOADS else ():
+                self._slips[document.source, document.kind, path, meant].append(document.name)
         try:
             if kind in READERS:
                 self._keep(document, value_of(document))
@@ -169,6 +174,13 @@ class _Reading:
                 except (WireFault, TextError) as error:
                     self._faults(document, error, _Tried(as_pod, obj, "spec.template."))
                     break
+
+    def misspelt(self) -> tuple[Note, ...]:
+        """Fields that are nearly called like ones that Kubernetes has; pods of one workload share a note."""
+        return tuple(
+            Note(source, kind, names[0], path, f"unknown field (did you mean {meant}?){_more(len(names) - 1)}")
+            for (source, kind, path, meant), names in self._slips.items()
+        )
 
     def passed_over(self) -> tuple[Note, ...]:
         """Kinds that were not read, one note per file and kind, so that nobody takes silence for approval."""
@@ -225,6 +237,10 @@ class _Tried(NamedTuple):
     """What was read instead of the document itself."""
     inside: str = ""
     """Where in the document that stands."""
+
+
+def _more(others: int) -> str:
+    return f"; so in {others} more" if others else ""
 
 
 def _why(kind: str, version: str) -> str:

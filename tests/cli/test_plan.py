@@ -262,6 +262,42 @@ def test_a_kind_that_is_only_misspelt_or_in_the_wrong_group_is_told_as_such(vers
     assert (done.exit_code, done.stderr.splitlines()[0]) == (0, f"note: -: {kind}: 1 object ignored: {why}")
 
 
+def test_a_field_that_is_nearly_one_of_kubernetes_is_told_once_for_all_pods_that_have_it() -> None:
+    term = {"requiredDuringSchedulingIgnoredDuringExecuton": {}}
+    slipped = [pod(name, nodeSelecter={"a": "b"}, affinity={"nodeAffinity": term}) for name in ("a", "b", "c")]
+    template = {"spec": {"containers": [{"name": "c", "resources": {"request": {"cpu": "1"}}, "imge": "x"}]}}
+    made = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}}
+    objects = [*slipped, made | {"spec": {"replica": 2, "template": template}}]
+    done = run("-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
+    terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuring"
+    resources = "spec.template.spec.containers[].resources.request"
+    assert done.exit_code == 0
+    assert [line for line in done.stderr.splitlines() if "unknown field" in line] == [
+        "note: -: Pod/a: spec.nodeSelecter: unknown field (did you mean spec.nodeSelector?); so in 2 more",
+        f"note: -: Pod/a: {terms}Executon: unknown field (did you mean {terms}Execution?); so in 2 more",
+        "note: -: Deployment/d: spec.replica: unknown field (did you mean spec.replicas?)",
+        f"note: -: Deployment/d: {resources}: unknown field (did you mean {resources}s?)",
+        (
+            "note: -: Deployment/d: spec.template.spec.containers[].imge: unknown field "
+            "(did you mean spec.template.spec.containers[].image?)"
+        ),
+    ]
+
+
+def test_fields_of_kubernetes_and_fields_that_nobody_knows_are_not_told() -> None:
+    known = pod("a", priorityClassName="high", volumes=[{"nam": "x"}], someNewThing={"a": "b"}, hostUsers=False)
+    assert "unknown field" not in run("-f", "-", stdin=json.dumps(known)).stderr
+
+
+def test_a_class_of_another_program_is_told(tmp_path: Path) -> None:
+    other = pool()
+    other["spec"]["template"]["spec"]["nodeClassRef"] = {"group": "a.example", "kind": "OtherClass", "name": "x"}
+    assert (
+        "NodePool/default: spec.template.spec.nodeClassRef: OtherClass of a.example is another program's; "
+        "here it counts as EC2NodeClass x of karpenter.k8s.aws"
+    ) in run(*world(tmp_path, other)).stderr
+
+
 def test_kinds_of_karpenter_before_0_32_are_told_what_stands_in_their_place() -> None:
     done = run("-f", "-", stdin="apiVersion: karpenter.sh/v1alpha5\nkind: Provisioner\nmetadata: {name: a}")
     assert (done.exit_code, done.stderr) == (
