@@ -263,7 +263,7 @@ def test_a_kind_that_is_only_misspelt_or_in_the_wrong_group_is_told_as_such(vers
 
 
 def test_a_field_that_is_nearly_one_of_kubernetes_is_told_once_for_all_pods_that_have_it() -> None:
-    term = {"requiredDuringSchedulingIgnoredDuringExecuton": {}}
+    term: dict[str, Any] = {"requiredDuringSchedulingIgnoredDuringExecuton": {}}
     slipped = [pod(name, nodeSelecter={"a": "b"}, affinity={"nodeAffinity": term}) for name in ("a", "b", "c")]
     template = {"spec": {"containers": [{"name": "c", "resources": {"request": {"cpu": "1"}}, "imge": "x"}]}}
     made = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}}
