@@ -122,7 +122,7 @@ def _valid(_context: click.Context, _parameter: click.Parameter, assignments: tu
 def answer(question: Question, *, provision: bool = True, disrupt: bool = True) -> Answer:
     """Read everything and decide; every fault of the input is said before it ends with 1."""
     if question.snapshot is not None:
-        return _replayed(question, question.snapshot)
+        return _replayed(question, question.snapshot, provision=provision, disrupt=disrupt)
     settings = _settings(question)
     # What was read stays in no variable: the text of files is larger than all that is made of it.
     read, types = _read(*_documents(question), question.catalog)
@@ -145,8 +145,8 @@ def _decided(snapshot: Snapshot) -> Plan:
         raise click.ClickException(f"the plan contradicts itself, which is a fault of Joinery: {error}") from error
 
 
-def _replayed(question: Question, file: str) -> Answer:
-    """The decision of a saved snapshot, made again as it was: nothing of it can be set."""
+def _replayed(question: Question, file: str, *, provision: bool, disrupt: bool) -> Answer:
+    """The decision of a saved snapshot, made again as it was, or a part of it: nothing else of it can be set."""
     given = {"-f": question.files, "--catalog": question.catalog, "--now": question.now, "--set": question.settings}
     if also := [option for option, value in given.items() if value]:
         raise click.UsageError(f"--snapshot holds everything already; leave out {', '.join(also)}")
@@ -156,6 +156,9 @@ def _replayed(question: Question, file: str) -> Answer:
         raise click.ClickException(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except saved.Unreadable as error:
         raise click.ClickException(f"{file}: {error}") from error
+    snapshot = msgspec.structs.replace(
+        snapshot, provision=snapshot.provision and provision, disrupt=snapshot.disrupt and disrupt
+    )
     return Answer(snapshot, _decided(snapshot), snapshot.limits, None)
 
 

@@ -309,6 +309,18 @@ def test_kinds_of_karpenter_before_0_32_are_told_what_stands_in_their_place() ->
     )
 
 
+def test_of_a_saved_snapshot_a_part_can_be_planned_again(tmp_path: Path) -> None:
+    saved = str(tmp_path / "saved")
+    there = [claim("a", "aws:///eu-west-1a/i-1"), node("i-1", "aws:///eu-west-1a/i-1")]
+    wanting = pod("p", nodeSelector={"karpenter.sh/capacity-type": "spot"})
+    whole = planned(world(tmp_path, pool(), *there, wanting), "--save", saved)
+    assert [a["action"] for a in whole["actions"]] == ["launch", "disrupt"]
+    for what in ("provision", "disrupt"):
+        part = planned(["--snapshot", saved], "--what", what)
+        assert [a["action"] for a in part["actions"]] == [{"provision": "launch", "disrupt": "disrupt"}[what]]
+    assert planned(["--snapshot", saved], "--what", "all") == whole
+
+
 # Bad input is a line, never a traceback.
 
 
