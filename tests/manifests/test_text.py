@@ -49,6 +49,23 @@ def test_merge_keys_are_followed() -> None:
     assert only("a: &a {x: 1}\nb:\n  <<: *a\n  y: 2\n")["b"] == {"x": 1, "y": 2}
 
 
+def test_aliases_and_what_is_not_plain_are_read_as_yaml_says() -> None:
+    text = (
+        'a: &a {x: [1, "1", 1.0, yes, ~]}\nb: *a\nc: [*a, {<<: *a, y: 2}]\nd: !!str 5\ne: !!set {k}\n"f": {"<<": 1}\n'
+    )
+    first = {"x": [1, "1", 1.0, True, None]}
+    assert only(text) == {
+        "a": first,
+        "b": first,
+        "c": [first, {**first, "y": 2}],
+        "d": "5",
+        "e": {"k"},
+        "f": {"<<": 1},
+    }
+    assert faults("? [1]\n: 2\n") == ["f: YAML: line 1, column 3: found unhashable key"]
+    assert faults("a: {x: 1, <<: {y: 2}, x: 3}\n") == ['f: YAML: line 1, column 23: the key "x" stands twice']
+
+
 def tenfold(times: int) -> str:
     """A few lines that stand for ten to the power of ``times`` values."""
     names = [f"k{i}" for i in range(times)]
