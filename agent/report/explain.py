@@ -21,7 +21,9 @@ def pod_text(found: PodExplained) -> str:
     """The pod's verdict in one line, then a line for each pool."""
     head = f"pod {found.pod}: {_verdict(found)}"
     lines = [head, *(_indented(p, r) for p, r, _ in _coded(found))]
-    if found.pools:
+    if found.pools and [(a.pool, str(a.reason)) for a in found.pools] == [(p, r) for p, r, _ in _coded(found)]:
+        lines += ["", "Asked for it alone, and were no node to have room, each pool gives the same answer."]
+    elif found.pools:
         lines += ["", "If each pool were asked for it alone, and no node had room:"]
         lines += _answers(found.pools)
     return "\n".join(lines) + "\n"

@@ -54,8 +54,12 @@ def test_a_refused_pod_has_the_reasons_of_the_plan_with_counts(tmp_path: Path) -
             "code": "FailedScheduling",
         }
     ]
-    lines = run("pod/p", *arguments).stdout.splitlines()
-    assert lines[1] == f"  {body['reasons'][0]['message']}"
+    assert run("pod/p", *arguments).stdout.splitlines() == [
+        "pod default/p: no node is bought for it",
+        f"  {body['reasons'][0]['message']}",
+        "",
+        "Asked for it alone, and were no node to have room, each pool gives the same answer.",
+    ]
 
 
 def test_a_pod_of_a_cluster_without_pools_is_told_that_there_is_none(tmp_path: Path) -> None:
