@@ -86,8 +86,12 @@ def message(error: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
     return error["msg"]
 
 
-_MOVED: Final[dict[Place, str]] = {("spec", "template", "spec", "kubelet"): "spec.kubelet of the EC2NodeClass"}
-"""Fields of earlier versions, and where they are now, if that is in another kind."""
+_MOVED: Final[dict[Place, str]] = {
+    ("spec", "template", "spec", "kubelet"): "spec.kubelet of the EC2NodeClass",
+    ("spec", "template", "spec", "nodeClassRef", "apiVersion"): "group, without a version,",
+    ("spec", "nodeClassRef", "apiVersion"): "group, without a version,",
+}
+"""Fields of earlier versions, and what stands for them now, where no field of the same name does."""
 _SAYINGS: Final = {
     "rule": "{text}",
     "missing": "is required",

@@ -149,6 +149,10 @@ POOL_CASES = (
         f'{T}.expireAfter: "9999999h" is longer than a duration can be', (f"{T}.expireAfter", "9999999h"), server=False
     ),
     pool(
+        f"{T}.nodeClassRef.apiVersion: unknown field (it is group, without a version, since karpenter.sh/v1)",
+        (f"{T}.nodeClassRef.apiVersion", "karpenter.k8s.aws/v1beta1"),
+    ),
+    pool(
         f"{T}.kubelet: unknown field (it is spec.kubelet of the EC2NodeClass since karpenter.sh/v1)",
         (f"{T}.kubelet", {}),
     ),
