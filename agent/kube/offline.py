@@ -162,7 +162,7 @@ class _Reading:
         """Give Deployments their pods; say of other workloads that they add none."""
         given = labels_by_namespace(self.all_of(Pod)) if self._workloads else {}
         for document, found in self._workloads:
-            if found.replicas == 0 or found.is_owned or has_pods(found, given):
+            if found.replicas == 0 or found.is_going or found.is_owned or has_pods(found, given):
                 continue
             if document.kind != "Deployment":
                 text = "adds no pods: of workloads without their pods only Deployments are expanded"

@@ -289,6 +289,20 @@ def test_fields_of_kubernetes_and_fields_that_nobody_knows_are_not_told() -> Non
     assert "unknown field" not in run("-f", "-", stdin=json.dumps(known)).stderr
 
 
+def test_a_deployment_that_is_being_deleted_makes_no_pods() -> None:
+    made: dict[str, Any] = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    made["metadata"] = {"name": "d", "deletionTimestamp": T0}
+    assert planned_text(json.dumps(made | {"spec": {"replicas": 2}})) == []
+    del made["metadata"]["deletionTimestamp"]
+    assert planned_text(json.dumps(made | {"spec": {"replicas": 2}})) == ["default/d-0", "default/d-1"]
+
+
+def planned_text(text: str) -> list[str]:
+    """The pods that are refused, all of them for want of a NodePool."""
+    done = run("-f", "-", "-o", "json", stdin=text)
+    return [refusal["pod"] for refusal in json.loads(done.stdout)["unschedulable"]]
+
+
 def test_a_class_of_another_program_is_told(tmp_path: Path) -> None:
     other = pool()
     other["spec"]["template"]["spec"]["nodeClassRef"] = {"group": "a.example", "kind": "OtherClass", "name": "x"}
