@@ -16,6 +16,7 @@ from agent.model import names
 from agent.model.ec2 import Image, InstanceType, NodeClass, Subnet
 from agent.model.kubernetes import Node, NodeClaim, NodePool
 from agent.model.names import InstanceTypeName, Zone
+from agent.model.volumes import Volume
 
 _REGION: Final = re.compile(r"([a-z]{2,}(?:-[a-z]+)+-[0-9]+)")
 _SUFFIXES: Final = ("a", "b", "c")
@@ -69,13 +70,18 @@ def shipped(zones: Iterable[Zone], region: str) -> Shipped:
 
 
 def zones(
-    pools: Iterable[NodePool], classes: Iterable[NodeClass], nodes: Iterable[Node], claims: Iterable[NodeClaim]
+    pools: Iterable[NodePool],
+    classes: Iterable[NodeClass],
+    labelled: Iterable[Node | NodeClaim],
+    volumes: Iterable[Volume],
 ) -> frozenset[Zone]:
-    """Every zone that pools ask for, classes have subnets in, or nodes are in."""
-    found = {Zone(z) for p in pools for z in Requirements.of(p.requirements).get(names.ZONE).distinct()}
+    """Every zone that pools ask for, classes have subnets in, or nodes and volumes are in."""
+    written = [Requirements.of(p.requirements) for p in pools]
+    written += [Requirements.of(term) for volume in volumes for term in volume.terms]
+    found = {Zone(z) for requirements in written for z in requirements.get(names.ZONE).distinct()}
     found |= {s.zone for c in classes for s in c.subnets}
-    for labels in (*(n.meta.labels for n in nodes), *(c.meta.labels for c in claims)):
-        zone = normalized_labels(labels).get(names.ZONE)
+    for one in labelled:
+        zone = normalized_labels(one.meta.labels).get(names.ZONE)
         if zone:
             found.add(Zone(zone))
     return frozenset(found)

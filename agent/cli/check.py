@@ -8,7 +8,7 @@ import msgspec
 from agent import preflight
 from agent.aws.errors import AwsError
 from agent.aws.session import AwsSession
-from agent.cli.files import read_documents
+from agent.cli.files import named, read_documents
 from agent.kube.api import KubeApi
 from agent.kube.errors import KubeError
 from agent.kube.kubeconfig import default_path
@@ -21,7 +21,7 @@ _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "m
 
 
 @click.command(name="check")
-@click.option("-f", "--filename", "files", multiple=True, metavar="FILE", help="A file; - is stdin.")
+@click.option("-f", "--filename", "files", multiple=True, metavar="FILE", help="A file or folder; - is stdin.")
 @click.option("--settings", default=DEFAULT_PATH, show_default=True, metavar="FILE", help="The daemon's settings.")
 @click.option("--kubeconfig", metavar="FILE", help="Kubeconfig to use.  [default: as the settings say]")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -32,7 +32,7 @@ def check(files: tuple[str, ...], settings: str, kubeconfig: str | None, output:
     of files go to standard error as FILE: KIND/NAME: path: message. Exit codes: 0 no faults, 1 faults, 64 wrong usage.
     """
     if files:
-        _check_files(files, output)
+        _check_files(named(files), output)
     else:
         _check_site(settings, kubeconfig, output)
 
@@ -71,7 +71,7 @@ def _check_files(files: tuple[str, ...], output: str) -> None:
     loaded = [read_documents(file) for file in files]
     checked = [check_documents(found.documents) for found in loaded]
     faults = [f for found, one in zip(loaded, checked, strict=True) for f in (*found.faults, *one.faults)]
-    empty = [f for f, found in zip(files, loaded, strict=True) if not (found.documents or found.faults)]
+    empty = [f for f, found in zip(files, loaded, strict=True) if not (found.documents or found.faults or found.lists)]
     faults += [Fault(file, "", "", "", "holds no object") for file in empty]
     notes = [n for found, one in zip(loaded, checked, strict=True) for n in (*_unread(found, one), *one.notes)]
     count = sum(document.model is not None for found in loaded for document in found.documents)

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.aws.offline import Shipped, shipped, zones
 from agent.cli.administrator import admin_kubeconfig, kubeconfig_option
-from agent.cli.files import read_documents
+from agent.cli.files import named, read_documents
 from agent.core.decide import decide
 from agent.core.overlays import overlaid
 from agent.core.verifying import PlanInvalid
@@ -85,7 +85,7 @@ def options(command: F) -> F:
                 "files",
                 multiple=True,
                 metavar="FILE",
-                help="A file of objects; - is stdin.  [default: the live cluster, as an administrator]",
+                help="A file or folder of objects; - is stdin.  [default: the live cluster, as an administrator]",
             ),
             click.option(
                 "--catalog", metavar="FILE", help="An InstanceTypeCatalog.  [default: the table that is shipped]"
@@ -122,11 +122,11 @@ def _valid(_context: click.Context, _parameter: click.Parameter, assignments: tu
 def answer(question: Question, *, provision: bool = True, disrupt: bool = True) -> Answer:
     """Read everything and decide; every fault of the input is said before it ends with 1."""
     if question.snapshot is not None:
-        return _replayed(question, question.snapshot)
+        return _replayed(question, question.snapshot, provision=provision, disrupt=disrupt)
     settings = _settings(question)
     # What was read stays in no variable: the text of files is larger than all that is made of it.
     read, types = _read(*_documents(question), question.catalog)
-    provided = shipped(zones(read.pools, read.classes, read.nodes, read.claims), settings.region)
+    provided = shipped(zones(read.pools, read.classes, (*read.nodes, *read.claims), read.volumes), settings.region)
     now = question.now or (read.newest if question.files else None) or utc_now()
     snapshot = _snapshot(read, types if types is not None else provided, settings, now)
     if not question.files:
@@ -145,8 +145,8 @@ def _decided(snapshot: Snapshot) -> Plan:
         raise click.ClickException(f"the plan contradicts itself, which is a fault of Joinery: {error}") from error
 
 
-def _replayed(question: Question, file: str) -> Answer:
-    """The decision of a saved snapshot, made again as it was: nothing of it can be set."""
+def _replayed(question: Question, file: str, *, provision: bool, disrupt: bool) -> Answer:
+    """The decision of a saved snapshot, made again as it was, or a part of it: nothing else of it can be set."""
     given = {"-f": question.files, "--catalog": question.catalog, "--now": question.now, "--set": question.settings}
     if also := [option for option, value in given.items() if value]:
         raise click.UsageError(f"--snapshot holds everything already; leave out {', '.join(also)}")
@@ -156,12 +156,15 @@ def _replayed(question: Question, file: str) -> Answer:
         raise click.ClickException(f"{file}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except saved.Unreadable as error:
         raise click.ClickException(f"{file}: {error}") from error
+    snapshot = msgspec.structs.replace(
+        snapshot, provision=snapshot.provision and provision, disrupt=snapshot.disrupt and disrupt
+    )
     return Answer(snapshot, _decided(snapshot), snapshot.limits, None)
 
 
 def notes(found: Answer) -> None:
     """Say beside the answer whose prices it counts with, and what it leaves out."""
-    prices = plan_notes.prices(found.provided) if found.provided is not None else ()
+    prices = plan_notes.prices(found.provided, found.snapshot.pools) if found.provided is not None else ()
     say([*prices, *plan_notes.notes(found.snapshot, found.plan, found.brakes)])
 
 
@@ -186,14 +189,14 @@ def _documents(question: Question) -> tuple[list[Document], list[str]]:
             raise click.ClickException(f"{error}; objects of files are given with -f") from error
     documents: list[Document] = []
     faults: list[str] = []
-    for file in question.files:
+    for file in named(question.files, question.catalog):
         try:
             found = read_documents(file)
         except click.ClickException as error:
             faults.append(error.message)
             continue
         faults += [str(fault) for fault in found.faults]
-        if not (found.documents or found.faults):
+        if not (found.documents or found.faults or found.lists):
             faults.append(f"{file}: holds no object")
         documents += found.documents
     return documents, faults

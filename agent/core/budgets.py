@@ -148,9 +148,18 @@ def _hits(budget: Budget, now: datetime, time_zone: str, *, later: bool = False)
         whole = now.replace(microsecond=0)
         start = whole if later else whole + timedelta(seconds=1)
         found = CronSim(text, start.astimezone(zone), reverse=not later)
-    except (CronSimError, ZoneInfoNotFoundError, ValueError):
+    except (CronSimError, ZoneInfoNotFoundError, ValueError, OverflowError):
         return None
-    return (hit.astimezone(UTC) for hit in found)
+    return _in_utc(found)
+
+
+def _in_utc(hits: Iterator[datetime]) -> Iterator[datetime]:
+    """Until the calendar ends, as it does at either end of Python's."""
+    try:
+        for hit in hits:
+            yield hit.astimezone(UTC)
+    except OverflowError:
+        return
 
 
 def _count(nodes: str, total: int) -> int:
@@ -163,4 +172,5 @@ def _count(nodes: str, total: int) -> int:
 
 def _described(number: int, budget: Budget, pool: NodePool, count: int, going: int) -> str:
     when = f" ({budget.schedule} for {budget.duration_seconds} s)" if budget.schedule else ""
-    return f"budget {number} of NodePool {pool.name}, nodes: {budget.nodes}{when}, allows {count} and {going} are going"
+    busy = f"{going} {'is' if going == 1 else 'are'} going or not ready"
+    return f"budget {number} of NodePool {pool.name}, nodes: {budget.nodes}{when}, allows {count}, and {busy}"

@@ -13,7 +13,7 @@ from agent.core.bins import Bin
 from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
 from agent.core.purchases import Fallbacks, Purchase, amount_of
-from agent.core.quantity import format_amount
+from agent.core.quantity import format_amount, format_rounded
 from agent.core.reservations import Reservations, fallbacks, in_turn
 from agent.core.space import Space, bits, lowest
 from agent.core.templates import Template
@@ -109,10 +109,9 @@ class Buying:
                 found &= ~own.shelf.capacity[name].above(rest)
         return found
 
-    def held_back(self, space: Space, number: int, serving: int) -> Reason | None:
-        """The brake or limit for which the pool bought less than was wanted of the columns that would serve."""
-        pool = space.templates[number].pool.name
-        return self.held.get(pool) or (self._forbidden(space, pool, serving) if serving else self.brake())
+    def forbidding(self, space: Space, number: int, serving: int) -> Reason | None:
+        """The brake or limit that forbids one more node of the pool, whichever of the serving columns it is."""
+        return self._forbidden(space, space.templates[number].pool.name, serving) if serving else self.brake()
 
     def next_at(self) -> datetime | None:
         """When the launch rate allows the next one, if it held anything back."""
@@ -204,12 +203,15 @@ class Buying:
 
     def _limit_reason(self, space: Space, pool: PoolName, mask: int) -> Reason:
         limits = self.pools[pool].limits
-        name = self._exceeded(space.columns[lowest(mask)].type, pool) or next(iter(limits))
-        used, limit = format_amount(name, self.used[pool][name]), format_amount(name, limits[name])
-        smallest = space.columns[lowest(mask)].type.name
+        first = self._exceeded(space.columns[lowest(mask)].type, pool) or next(iter(limits))
+        smallest = space.columns[min(bits(mask), key=lambda i: amount_of(space.columns[i].type, first))].type
+        name = self._exceeded(smallest, pool) or first
+        used, limit = format_rounded(name, self.used[pool][name]), format_amount(name, limits[name])
+        planned = self.nodes > len(self.asked.counted)
+        counted = " (planned nodes count as the largest type that they may become)" if planned else ""
         sentence = (
-            f"NodePool {pool} uses {name} {used} of its limit {limit}, and not even {smallest} fits in the rest; "
-            "raise spec.limits or free nodes"
+            f"NodePool {pool} uses {name} {used} of its limit {limit}{counted}, and not even {smallest.name} fits in "
+            "the rest; raise spec.limits or free nodes"
         )
         return Reason("LimitExceeded", sentence)
 

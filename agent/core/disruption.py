@@ -106,7 +106,8 @@ def _held(world: World, claim: NodeClaim, node: Node, pool: NodePool) -> Hold | 
     since = _idle_since(claim)
     ends = since + timedelta(seconds=pool.consolidate_after_seconds) if since is not None else None
     if ends is not None and now < ends:
-        wait = f"consolidateAfter of NodePool {pool.name} keeps it until {ends:%H:%M:%S} UTC"
+        day = f"{ends:%Y-%m-%d} " if ends.date() != now.date() else ""
+        wait = f"consolidateAfter of NodePool {pool.name} keeps it until {day}{ends:%H:%M:%S} UTC"
         return Hold(f"NodePool {pool.name}", wait, ends)
     return None
 

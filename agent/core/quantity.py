@@ -24,6 +24,7 @@ _MAX_LENGTH: Final = 128
 _MAX_EXPONENT: Final = 2 * _MAX_LENGTH
 """Beyond it a number is out of range, or below the unit, whatever its digits are."""
 _BYTES: Final = (MEMORY, EPHEMERAL_STORAGE)
+_MEBIBYTE: Final = 1 << 20
 
 
 class QuantityError(ValueError):
@@ -76,7 +77,7 @@ def format_amount(name: str, amount: int) -> str:
     """An amount in the units of ``Resources``: bytes with the largest binary suffix that loses nothing."""
     if name == CPU:
         return format_cpu(amount)
-    if amount == 0 or not (name in _BYTES or name.startswith("hugepages-")):
+    if amount == 0 or not _is_bytes(name):
         return str(amount)
     for suffix, bits in reversed(_BINARY.items()):
         if amount % (1 << bits) == 0:
@@ -84,9 +85,18 @@ def format_amount(name: str, amount: int) -> str:
     return str(amount)
 
 
+def format_rounded(name: str, amount: int) -> str:
+    """The same for people: bytes beyond one MiB in whole ones, rounded down."""
+    return format_amount(name, amount - amount % _MEBIBYTE if _is_bytes(name) and amount > _MEBIBYTE else amount)
+
+
 def format_resources(resources: Resources) -> dict[str, str]:
     """A resource list as Kubernetes prints it; resources of amount zero are left out."""
     return {name: format_amount(name, amount) for name, amount in resources.items()}
+
+
+def _is_bytes(name: str) -> bool:
+    return name in _BYTES or name.startswith("hugepages-")
 
 
 def _scaled(text: str, per_unit: int) -> int:

@@ -1,15 +1,11 @@
 """Why a pool does not serve a pod: the constraint, or the pair of them, that leaves no instance type, with counts."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
-
-import msgspec
 
 from agent.core.buying import Buying
 from agent.core.composing import too_few
 from agent.core.inputs import PackingInput
-from agent.core.quantity import format_amount
-from agent.core.requirements import Requirements
+from agent.core.narrowing import emptied, narrowed
 from agent.core.shapes import Shape
 from agent.core.shelf import union
 from agent.core.shop import Shop
@@ -20,9 +16,6 @@ from agent.core.topology.blocking import blocked
 from agent.core.topology.dealing import Dealing
 from agent.core.topology.offers import Offers
 from agent.core.topology.scene import Scene
-from agent.core.topology.selectors import as_written
-from agent.model import names
-from agent.model.constraints import Requirement
 from agent.model.ec2 import CapacityError
 from agent.model.kubernetes import NodePool
 from agent.model.names import PodKey
@@ -74,14 +67,16 @@ def refusal(shop: Shop, number: int, shape: Shape, buying: Buying, apart: str | 
     if found is not None:
         return _refused_at_first(shop, number, shape, buying) or found
     serving = _serving(space, number, shape)
-    held = buying.held_back(space, number, serving)
+    pool = space.templates[number].pool
+    # What held earlier launches back may leave room for a smaller node; then it says why none was bought.
+    held, earlier = buying.forbidding(space, number, serving), buying.held.get(pool.name)
     if apart is not None:
-        return Reason("FailedScheduling", f"{apart}; {held}" if held is not None else apart)
+        return Reason("FailedScheduling", f"{apart}; {held or earlier}" if held or earlier else apart)
     if held is not None:
         return held
     within = shop.within(buying)
     if space.reserved and not _serving(within, number, shape):
-        full = buying.reservations.refusal(space.templates[number].pool, space, serving)
+        full = buying.reservations.refusal(pool, space, serving)
         if full is not None:
             return full
     uniform = _too_uniform(space, number, serving)
@@ -90,8 +85,8 @@ def refusal(shop: Shop, number: int, shape: Shape, buying: Buying, apart: str | 
     uniform = _too_uniform(within, number, _serving(within, number, shape))
     if uniform is not None:
         return Reason("LimitExceeded", f"{uniform} within spec.limits; raise them or lower minValues")
-    name = space.templates[number].pool.name
-    return Reason("FailedScheduling", f"NodePool {name} could serve it, but its pods cannot be placed together")
+    placed = f"NodePool {pool.name} could serve it, but its pods cannot be placed together"
+    return earlier or Reason("FailedScheduling", placed)
 
 
 def _refused_at_first(shop: Shop, number: int, shape: Shape, buying: Buying) -> Reason | None:
@@ -123,19 +118,18 @@ def _incompatible(space: Space, number: int, shape: Shape) -> Reason | None:
         return Reason("FailedScheduling", "the pod's nodeSelector and node affinity contradict each other")
     total = len(space.templates[number].shelf.types)
     if not total:
-        sentence = (
-            f"NodePool {pool.name} has no instance type: no offering in the zones of its EC2NodeClass has a price"
-        )
-        return Reason("NoCompatibleInstanceTypes", sentence)
+        sentence = "has no instance type to choose from: none is offered in the zones of its EC2NodeClass"
+        return Reason("NoCompatibleInstanceTypes", f"NodePool {pool.name} {sentence}")
     members = space.members[number]
     if not members:
-        wanted = ", ".join(_text(r) for r in pool.requirements)
-        sentence = f"of {total} instance types none satisfies its requirements ({wanted})"
-        return Reason("NoCompatibleInstanceTypes", f"NodePool {pool.name}: {sentence}")
-    sentences = [_narrowing(space, members, total, alternative, shape) for alternative in shape.alternatives]
+        return Reason("NoCompatibleInstanceTypes", f"NodePool {pool.name}: {emptied(space.templates[number])}")
+    sentences = [narrowed(space, number, alternative, shape) for alternative in shape.alternatives]
     if any(s is None for s in sentences):
         return None
-    return Reason("FailedScheduling", f"NodePool {pool.name}: {sentences[0]}")
+    others = len(sentences) - 1
+    also = "; nor do its affinity's other alternatives leave any" if others > 1 else ""
+    also = "; nor does its affinity's other alternative leave any" if others == 1 else also
+    return Reason("FailedScheduling", f"NodePool {pool.name}: {sentences[0]}{also}")
 
 
 def _refused_by_ec2(pool: NodePool, errors: Sequence[CapacityError]) -> Reason:
@@ -159,68 +153,3 @@ def _too_uniform(space: Space, number: int, serving: int) -> str | None:
         f"NodePool {pool.name} wants {entry.min_values} values of {entry.key} (minValues) and the types that "
         f"hold the pod have {there}"
     )
-
-
-class _Step(NamedTuple):
-    """One constraint, and the columns of the pool that satisfy it alone."""
-
-    text: str
-    mask: int
-    dimension: int | None = None
-    """Of a resource: its place among the dimensions."""
-    key: str = ""
-    """Of a label."""
-
-
-def _narrowing(space: Space, members: int, total: int, asked: Requirements, shape: Shape) -> str | None:
-    """The chain of constraints with what each leaves, to the one that leaves nothing; None: something is left."""
-    chain = [f"{total} types"]
-    if space.types(members) < total:
-        chain.append(f"{space.types(members)} of the pool")
-    left = members
-    passed: list[_Step] = []
-    for step in _steps(space, members, asked, shape):
-        fewer = left & step.mask
-        if fewer != left:
-            chain.append(f"{space.types(fewer)} with {step.text}")
-        if not fewer:
-            return " → ".join(chain) + "; " + _advice(space, left, step, _partner(step, passed))
-        left = fewer
-        passed.append(step)
-    return None
-
-
-def _steps(space: Space, members: int, asked: Requirements, shape: Shape) -> Iterator[_Step]:
-    """Labels as asked, then amounts."""
-    for key, values in asked:
-        written = " and ".join(_text(r) for r in values.requirements(key)) or f"without {key}"
-        yield _Step(written, space.select(Requirements({key: values}), members), key=key)
-    amounts = space.vector(shape.requests)
-    for dimension, (name, amount) in enumerate(zip(space.dimensions, amounts, strict=True)):
-        if amount > 0:
-            text = f"{name} ≥ {format_amount(name, amount)} free for pods"
-            yield _Step(text, members & space.fits_one(dimension, amount), dimension)
-
-
-def _partner(step: _Step, passed: Sequence[_Step]) -> _Step | None:
-    """The one earlier constraint that alone is at odds with this one, if each of the two leaves something."""
-    return next((other for other in passed if step.mask and not other.mask & step.mask), None)
-
-
-def _advice(space: Space, left: int, step: _Step, partner: _Step | None) -> str:
-    """What to change: the constraint that leaves nothing, or either of the pair that does together."""
-    if step.dimension is None:
-        if partner is not None:
-            return f"no type has both {partner.text} and {step.text}; drop one of them from the pod"
-        return f"drop it from the pod, or let the NodePool have nodes with {step.key}"
-    name, among = space.dimensions[step.dimension], left if partner is None else partner.mask
-    most = format_amount(name, max(space.net(i)[step.dimension] for i in space.maximal(among, (step.dimension,))))
-    if partner is not None:
-        return f"those with {partner.text} have at most {most}: ask for less, or drop {partner.text}"
-    return f"the most that these have is {most}: ask for less, or allow larger types"
-
-
-def _text(requirement: Requirement) -> str:
-    """As a person writes it, without the prefix of EC2's labels."""
-    key = requirement.key.removeprefix("karpenter.k8s.aws/") if requirement.key != names.ARCH else requirement.key
-    return as_written(msgspec.structs.replace(requirement, key=key))

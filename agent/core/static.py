@@ -10,6 +10,7 @@ from agent.core.bins import Bin
 from agent.core.buying import Buying
 from agent.core.composing import Composer
 from agent.core.inputs import PackingInput
+from agent.core.narrowing import emptied
 from agent.core.requirements import Requirements
 from agent.core.shelf import Shelf
 from agent.core.shop import Shop
@@ -61,11 +62,11 @@ def _bought(
     space = Shop(asked, (own,), daemon_pods(asked), ()).all()
     members = space.members[0]
     if not members:
-        sentence = f"NodePool {pool.name} keeps {pool.replicas} nodes, and no instance type satisfies its requirements"
+        sentence = f"NodePool {pool.name} keeps {_nodes(pool)}, and has none to buy: {emptied(own)}"
         return [], Reason("NoCompatibleInstanceTypes", sentence)
     empty = Bin(mask=members, opened=members, used=(0,) * len(space.dimensions), content=())
     purchases = buying.choose(space, [empty] * lacking)
-    sentence = f"NodePool {pool.name} keeps {pool.replicas} nodes and lacks {lacking}"
+    sentence = f"NodePool {pool.name} keeps {_nodes(pool)} and lacks {lacking}"
     composer = Composer(asked)
     launches = [
         msgspec.structs.replace(
@@ -77,6 +78,10 @@ def _bought(
     if len(purchases) == lacking:
         return launches, None
     return launches, buying.held.get(pool.name) or buying.reservations.refusal(pool, space, members)
+
+
+def _nodes(pool: NodePool) -> str:
+    return f"{pool.replicas} node{'' if pool.replicas == 1 else 's'}"
 
 
 def as_written(launch: Launch, pool: NodePool) -> Launch:

@@ -70,7 +70,7 @@ def unready(pool: NodePool, asked: PackingInput) -> Reason | None:
             "NodePoolNotReady", f"{name} can have no node: nothing satisfies its requirements on {base.conflict}"
         )
     node_class = next((c for c in asked.classes if c.name == pool.node_class), None)
-    if node_class is None and not asked.instance_types.get(pool.node_class):
+    if node_class is None and pool.node_class not in asked.instance_types:
         return Reason("NodeClassNotReady", f"EC2NodeClass {pool.node_class} of {name} does not exist; create it")
     if node_class is not None and not node_class.ready:
         ready = next((c for c in node_class.conditions if c.type == "Ready"), None)

@@ -122,7 +122,9 @@ def load(path: str | None) -> Access:
         return _load(path)
     except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         # The loader answers a malformed file with whatever its first wrong step raises.
-        raise KubeError(f"kubeconfig {path} cannot be used: {' '.join(str(error).split())}") from error
+        there = any(Path(one).expanduser().exists() for one in path.split(os.pathsep) if one)
+        why = " ".join(str(error).split()).rstrip(".") if there else "there is no such file"
+        raise KubeError(f"kubeconfig {path} cannot be used: {why}") from error
 
 
 def _load(path: str) -> Access:

@@ -5,18 +5,22 @@ reconciled, the scheduler's verdict on a pod that it has never seen, what a budg
 and which Node belongs to which NodeClaim.
 """
 
+import difflib
+import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from agent.kube.diagnosis import diagnosed
 from agent.kube.filled import as_pod, bound, claims_made, counted, encoded, inside_namespace, prioritized
 from agent.kube.linked import linked
 from agent.kube.readers import READERS, Value, value_of
-from agent.kube.timestamps import newest
+from agent.kube.slips import slips
+from agent.kube.timestamps import COUNTABLE_YEAR, newest
 from agent.kube.wire import WireFault
 from agent.kube.workloads import (
     WORKLOADS,
@@ -48,8 +52,15 @@ _FOREIGN: Final = "a plan does not read this kind"
 _WHY: Final = {
     "InstanceTypeCatalog": "a catalogue is given with --catalog",
 }
-
-_NAMELESS: Final = "is required - at `$.metadata.name`"
+_VERSIONS: Final = {
+    kind: f"{group}/v1" if group else "v1"
+    for group, kind in (*READERS, *WORKLOADS)
+    if not group.startswith("karpenter.")
+}
+"""Kinds of Kubernetes' own that a plan reads. Others may have kinds of the same names in their groups."""
+_OWN_GROUPS: Final = frozenset({group for group, kind in (*READERS, *WORKLOADS) if kind in _VERSIONS} | {"extensions"})
+_SLIP: Final = 0.85
+"""So much alike are a word and its misspelling; ``Job`` and ``CronJob`` are less."""
 
 M = TypeVar("M")
 
@@ -102,7 +113,7 @@ def objects(documents: Iterable[Document], known: Iterable[Fault] = ()) -> Objec
         namespaces={n.meta.name: n.meta.labels for n in reading.all_of(Namespace)},
         newest=newest(d.content for d in listed),
         faults=tuple(reading.faults),
-        notes=(*reading.notes, *reading.passed_over()),
+        notes=(*reading.notes, *reading.misspelt(), *reading.passed_over()),
     )
 
 
@@ -117,7 +128,8 @@ class _Reading:
     _values: defaultdict[type, list[Any]] = field(default_factory=lambda: defaultdict(list))
     _workloads: list[tuple[Document, Workload]] = field(default_factory=list)
     _sources: dict[tuple[type[Value], str, str], str] = field(default_factory=dict)
-    _ignored: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _slips: defaultdict[tuple[str, str, str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def all_of(self, kind: type[M]) -> tuple[M, ...]:
         """Every value of one kind, in the order of the files."""
@@ -132,70 +144,116 @@ class _Reading:
     def take(self, document: Document) -> None:
         """Read one object, if it is of a kind that decisions are made from."""
         kind = (document.group, document.kind)
+        if isinstance(document.content, dict):
+            for path, meant in slips(document.kind, document.content) if kind in READERS or kind in WORKLOADS else ():
+                self._slips[document.source, document.kind, path, meant].append(document.name)
         try:
             if kind in READERS:
                 self._keep(document, value_of(document))
             elif kind in WORKLOADS:
                 self._workloads.append((document, workload(encoded(document.obj))))
-            elif document.obj.get("kind"):
-                self._ignored[document.source, document.kind] += 1
+            elif document.obj.get("kind") and (document.source, document.kind, document.name) not in self.faulty:
+                self._ignored[document.source, document.kind, document.api_version] += 1
         except (WireFault, TextError) as error:
-            self._fault(document, error)
+            read = READERS.get(kind)
+            self._faults(document, error, _Tried(workload if read is None else functools.partial(read, document)))
 
     def expand(self) -> None:
         """Give Deployments their pods; say of other workloads that they add none."""
         given = labels_by_namespace(self.all_of(Pod)) if self._workloads else {}
         for document, found in self._workloads:
-            if found.replicas == 0 or found.is_owned or has_pods(found, given):
+            if found.replicas == 0 or found.is_going or found.is_owned or has_pods(found, given):
                 continue
             if document.kind != "Deployment":
                 text = "adds no pods: of workloads without their pods only Deployments are expanded"
                 self.notes.append(Note(document.source, document.kind, document.name, "", text))
                 continue
-            try:
-                for obj in expanded(document, found):
+            for obj in expanded(document, found):
+                try:
                     self._keep(document, as_pod(encoded(obj)), obj)
-            except (WireFault, TextError) as error:
-                self._fault(document, error, inside="spec.template.")
+                except (WireFault, TextError) as error:
+                    self._faults(document, error, _Tried(as_pod, obj, "spec.template."))
+                    break
+
+    def misspelt(self) -> tuple[Note, ...]:
+        """Fields that are nearly called like ones that Kubernetes has; pods of one workload share a note."""
+        return tuple(
+            Note(source, kind, names[0], path, f"unknown field (did you mean {meant}?){_more(len(names) - 1)}")
+            for (source, kind, path, meant), names in self._slips.items()
+        )
 
     def passed_over(self) -> tuple[Note, ...]:
         """Kinds that were not read, one note per file and kind, so that nobody takes silence for approval."""
         return tuple(
-            Note(source, kind, "", "", f"{count} object{'s' if count != 1 else ''} ignored: {_WHY.get(kind, _FOREIGN)}")
-            for (source, kind), count in self._ignored.items()
+            Note(source, kind, "", "", f"{count} object{'s' if count != 1 else ''} ignored: {_why(kind, version)}")
+            for (source, kind, version), count in self._ignored.items()
         )
 
     def _keep(self, document: Document, value: Value, made: Mapping[str, Any] | None = None) -> None:
         """Take the value of a document, or of an object that was made of it."""
         meta = value.meta
         if not meta.name:
-            self._fault(document, WireFault(_NAMELESS))
+            self._say(document, "metadata.name", "is required")
             return
         for moment in _moments(value):
             if moment.tzinfo is None:
                 text = f"the time {moment.isoformat()} has no zone; write it as {moment.isoformat()}Z"
-                self.faults.append(Fault(document.source, document.kind, document.name, "", text))
+                self._say(document, "", text)
+            elif moment.year >= COUNTABLE_YEAR:
+                self._say(document, "", f"the time {moment.isoformat()} is later than any that can be counted with")
         key = (type(value), meta.namespace, meta.name)
         first = self._sources.get(key)
         if first is not None:
             where = "" if first == document.source else f", first in {first}"
             what = f"pod {meta.namespace}/{meta.name}" if isinstance(value, Pod) else "the object"
             text = f"{what} is given twice{where}"
-            self.faults.append(Fault(document.source, document.kind, document.name, "", text))
+            self._say(document, "", text)
             return
         self._sources[key] = document.source
         self._values[type(value)].append(value)
         if isinstance(value, Pod) and value.claims:
             self._made += claims_made(made or inside_namespace(document.obj))
 
-    def _fault(self, document: Document, error: ValueError, inside: str = "") -> None:
-        """One line, with the place in front as everywhere."""
+    def _say(self, document: Document, path: str, sentence: str) -> None:
+        self.faults.append(Fault(document.source, document.kind, document.name, path, sentence))
+
+    def _faults(self, document: Document, error: ValueError, tried: "_Tried") -> None:
+        """All that is wrong with an object that its reader refused, with the place in front as everywhere."""
         if (document.source, document.kind, document.name) in self.faulty:
             return
-        text, _, path = str(error).partition(" - at `$")
-        place = path.removesuffix("`").removeprefix(".").replace("[...]", "[]")
-        sentence = text[:1].lower() + text[1:]
-        self.faults.append(Fault(document.source, document.kind, document.name, inside + place, sentence))
+        try:
+            found = diagnosed(encoded(tried.obj if tried.obj is not None else document.obj), tried.read)
+        except (WireFault, TextError):
+            found = ()
+        for path, sentence in found or (("", str(error)),):
+            self._say(document, tried.inside + path, sentence)
+
+
+class _Tried(NamedTuple):
+    """What refused an object."""
+
+    read: Callable[[bytes], object]
+    obj: Mapping[str, Any] | None = None
+    """What was read instead of the document itself."""
+    inside: str = ""
+    """Where in the document that stands."""
+
+
+def _more(others: int) -> str:
+    return f"; so in {others} more" if others else ""
+
+
+def _why(kind: str, version: str) -> str:
+    """Why objects of a kind are not read; a slip of the pen among Kubernetes' own kinds is told as one."""
+    group, slash, _ = version.partition("/")
+    if not slash or group in _OWN_GROUPS:
+        if kind in _VERSIONS:
+            return f"{kind} belongs to {_VERSIONS[kind]}, not to {version}"
+        lower = {known.lower(): known for known in _VERSIONS}
+        meant = difflib.get_close_matches(kind.lower(), sorted(lower), n=1, cutoff=_SLIP)
+        if meant:
+            return f"there is no such kind (did you mean {lower[meant[0]]}?)"
+    return _WHY.get(kind, _FOREIGN)
 
 
 def _moments(value: Value) -> Iterator[datetime]:

@@ -12,20 +12,23 @@ from agent.model import names
 _RFC3339: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+COUNTABLE_YEAR: Final = 9000
+"""From here on the longest duration that Go knows, 292 years, may lead beyond Python's calendar."""
 _KEYS: Final = ("creationTimestamp", "deletionTimestamp", "annotations")
 
 
 def parse_time(text: str) -> datetime | None:
-    """A moment as RFC 3339 has it, in UTC; None when it is none."""
+    """A moment as RFC 3339 has it, in UTC; None when it is none, or so late that nothing can be counted from it."""
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None
     day, clock, fraction, offset = match.groups()
     zone = "+00:00" if offset in {"Z", "z"} else offset
     try:
-        return datetime.fromisoformat(f"{day}T{clock}{(fraction or '')[:7]}{zone}").astimezone(UTC)
+        found = datetime.fromisoformat(f"{day}T{clock}{(fraction or '')[:7]}{zone}").astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return found if found.year < COUNTABLE_YEAR else None
 
 
 class _Metadata(msgspec.Struct, rename="camel"):

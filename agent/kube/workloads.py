@@ -35,6 +35,11 @@ class Workload(msgspec.Struct, gc=False):
         return 1 if spec.parallelism is None else spec.parallelism
 
     @property
+    def is_going(self) -> bool:
+        """Being deleted: it makes no pods any more."""
+        return self.metadata.deletion_timestamp is not None
+
+    @property
     def is_owned(self) -> bool:
         """Made by another workload, which speaks for it."""
         return bool(self.metadata.owner_references)
@@ -53,6 +58,7 @@ class _Meta(msgspec.Struct, gc=False, rename="camel"):
     name: str | None = None
     namespace: str | None = None
     owner_references: tuple[msgspec.Raw, ...] | None = None
+    deletion_timestamp: str | None = None
 
 
 class _TemplateMeta(msgspec.Struct, gc=False):

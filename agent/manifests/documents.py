@@ -1,6 +1,6 @@
 """Files of manifests: YAML or JSON, many documents or a List, with every fault at its place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,10 @@ KINDS: Final[dict[tuple[str, str], type[Written]]] = {
 _GROUPS: Final = {kind: group for group, kind in KINDS}
 _UNREAD: Final = frozenset({"CapacityBuffer"})
 """Kinds of Karpenter's that this version has no model of."""
+_FORMER: Final = {"Provisioner": "NodePool", "Machine": "NodeClaim", "AWSNodeTemplate": "EC2NodeClass"}
+"""Kinds of Karpenter before 0.32, and what stands in their place."""
+_LIST: Final = "List"
+_NO_ITEMS: Final = object()
 _NO_KIND: Final = "object"
 """What an object is called that does not say what it is."""
 
@@ -64,6 +68,8 @@ class Documents(msgspec.Struct, frozen=True):
 
     documents: tuple[Document, ...] = ()
     faults: tuple[Fault, ...] = ()
+    lists: bool = False
+    """It holds a List, which says what there is also where it is empty."""
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -77,10 +83,13 @@ def load_documents(text: str, source: str) -> Documents:
     """Take a file apart. A ``List`` is opened; a null document is nothing."""
     found: list[Document] = []
     faults: list[Fault] = []
+    lists = False
     try:
         for number, raw in enumerate(parsed(text)):
-            for item in _opened(raw):
-                if (document := _document(item, source)) is not None:
+            items = _items(raw)
+            lists |= items is not None
+            for document in _documents((raw,), _Within(source)):
+                if document is not None:
                     found.append(document)
                 else:
                     faults.append(
@@ -88,7 +97,7 @@ def load_documents(text: str, source: str) -> Documents:
                     )
     except TextError as error:
         faults.append(Fault(source, error.language, "", "", str(error)))
-    return Documents(tuple(found), tuple(faults))
+    return Documents(tuple(found), tuple(faults), lists)
 
 
 def check_documents(documents: tuple[Document, ...]) -> Checked:
@@ -121,8 +130,11 @@ def _kind_faults(document: Document) -> Iterator[tuple[str, str]]:
             version = "v1alpha1" if document.kind == "NodeOverlay" else "v1"
             yield "apiVersion", f"{document.kind} belongs to {_GROUPS[document.kind]}/{version}"
     elif document.group in _GROUPS.values() and document.kind not in _UNREAD:
-        meant = similar(document.kind, _GROUPS)
-        yield "kind", f'unknown kind "{document.kind}"' + (f" (did you mean {meant}?)" if meant else "")
+        former, meant = _FORMER.get(document.kind), similar(document.kind, _GROUPS)
+        hint = f" (did you mean {meant}?)" if meant else ""
+        if former is not None:
+            hint = f" (of Karpenter before 0.32; {former} of {_GROUPS[former]}/v1 stands in its place)"
+        yield "kind", f'unknown kind "{document.kind}"{hint}'
 
 
 def _notes(value: Written | None) -> tuple[str, ...]:
@@ -131,13 +143,46 @@ def _notes(value: Written | None) -> tuple[str, ...]:
     return class_notes(value.spec) if isinstance(value, EC2NodeClassManifest) else ()
 
 
-def _opened(raw: object) -> Iterator[object]:
-    if raw is None:
-        return
-    if isinstance(raw, Mapping) and str(raw.get("kind", "")).endswith("List") and isinstance(raw.get("items"), list):
-        yield from raw["items"]
-    else:
-        yield raw
+class _Within(msgspec.Struct, frozen=True):
+    """Where objects stand, and what those are that do not say it themselves."""
+
+    source: str
+    kind: str = ""
+    api_version: str = ""
+
+
+def _documents(items: Iterable[object], within: _Within) -> Iterator[Document | None]:
+    """The document of each object, those of a List one by one; None for what is no object."""
+    for item in items:
+        inner = _items(item)
+        if inner is not None:
+            yield from _documents(inner, _inside(item, within))
+        elif item is not None:
+            document = _document(item, within)
+            if document is not None and _is_list(document.kind) and isinstance(document.content, msgspec.Raw):
+                yield from _documents((document.obj,), within)
+            else:
+                yield document
+
+
+def _items(raw: object) -> Sequence[object] | None:
+    """What a List holds; None: it is none. ``null`` is how Go writes a list of nothing."""
+    if not (isinstance(raw, Mapping) and _is_list(raw.get("kind"))):
+        return None
+    items = raw.get("items", [] if raw["kind"] == _LIST else _NO_ITEMS)
+    return items if isinstance(items, list) else [] if items is None else None
+
+
+def _is_list(kind: object) -> bool:
+    return isinstance(kind, str) and kind.endswith(_LIST)
+
+
+def _inside(listed: object, within: _Within) -> _Within:
+    """Items of a PodList are Pods, which the API server does not repeat (``kubectl get --raw``)."""
+    kind, version = (
+        (text_of(listed, "kind"), text_of(listed, "apiVersion")) if isinstance(listed, Mapping) else ("", "")
+    )
+    return msgspec.structs.replace(within, kind=kind.removesuffix(_LIST), api_version=version)
 
 
 class _HeadMeta(msgspec.Struct):
@@ -153,19 +198,27 @@ class _Head(msgspec.Struct, rename="camel"):
 _HEAD: Final = msgspec.json.Decoder(_Head)
 
 
-def _document(item: object, source: str) -> Document | None:
+def _document(item: object, within: _Within) -> Document | None:
     """The document of an item that is an object; None for any other."""
     if isinstance(item, msgspec.Raw):
-        return _raw_document(item, source)
+        return _raw_document(item, within)
     if not isinstance(item, Mapping):
         return None
     obj = dict(item)
     metadata = obj.get("metadata")
     name = text_of(metadata, "name") if isinstance(metadata, Mapping) else ""
-    return Document(source, text_of(obj, "kind") or _NO_KIND, text_of(obj, "apiVersion"), name, obj)
+    kind, version = _said(within, text_of(obj, "kind"), text_of(obj, "apiVersion"))
+    if "kind" not in obj and kind:
+        obj |= {"apiVersion": version, "kind": kind}
+    return Document(within.source, kind or _NO_KIND, version, name, obj)
 
 
-def _raw_document(item: msgspec.Raw, source: str) -> Document | None:
+def _said(within: _Within, kind: str, version: str) -> tuple[str, str]:
+    """Kind and version of an object, as it says or else the typed list in which it stands."""
+    return (kind, version) if kind or version or not within.kind else (within.kind, within.api_version)
+
+
+def _raw_document(item: msgspec.Raw, within: _Within) -> Document | None:
     """The document of an item of a JSON List; None when it is no object.
 
     Only what people write for Joinery is decoded as a whole: of other objects a reader takes what it needs.
@@ -173,7 +226,8 @@ def _raw_document(item: msgspec.Raw, source: str) -> Document | None:
     try:
         head = _HEAD.decode(item)
     except msgspec.ValidationError:
-        return _document(value(item), source)
+        return _document(value(item), within)
     name = (head.metadata.name if head.metadata is not None else None) or ""
-    document = Document(source, head.kind or _NO_KIND, head.api_version or "", name, item)
-    return document if document.model is None else _document(document.obj, source)
+    kind, version = _said(within, head.kind or "", head.api_version or "")
+    document = Document(within.source, kind or _NO_KIND, version, name, item)
+    return document if document.model is None else _document(document.obj, within)

@@ -86,6 +86,12 @@ def message(error: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
     return error["msg"]
 
 
+_MOVED: Final[dict[Place, str]] = {
+    ("spec", "template", "spec", "kubelet"): "spec.kubelet of the EC2NodeClass",
+    ("spec", "template", "spec", "nodeClassRef", "apiVersion"): "group, without a version,",
+    ("spec", "nodeClassRef", "apiVersion"): "group, without a version,",
+}
+"""Fields of earlier versions, and what stands for them now, where no field of the same name does."""
 _SAYINGS: Final = {
     "rule": "{text}",
     "missing": "is required",
@@ -130,6 +136,8 @@ def _field_hint(place: Place, model: type[BaseModel]) -> str:
     meant = similar(str(name), fields_at(model, tuple(parent)))
     if meant is not None:
         return f" (did you mean {path_text((*parent, meant))}?)"
+    if place in _MOVED:
+        return f" (it is {_MOVED[place]} since karpenter.sh/v1)"
     elsewhere = next((p for p in places(model) if p[-1] == name), None)
     return f" (did you mean {path_text(elsewhere)}?)" if elsewhere else ""
 

@@ -15,6 +15,7 @@ _CLASS_UNUSED = {
     "cpu_options": "spec.cpuOptions: not passed on yet",
     "ami_refresh": "spec.amiRefresh: the pin is not moved by itself yet",
 }
+_CLASS = ("karpenter.k8s.aws", "EC2NodeClass")
 _EKS_FAMILIES = {"AL2", "Windows2019", "Windows2022", "Windows2025"}
 
 
@@ -47,6 +48,12 @@ def pool_notes(spec: NodePoolSpec) -> tuple[str, ...]:
         for number, requirement in enumerate(spec.template.spec.requirements)
         if (note := _requirement_note(requirement, f"spec.template.spec.requirements[{number}].values"))
     ]
+    ref = spec.template.spec.node_class_ref
+    if (ref.group, ref.kind) != _CLASS:
+        notes.append(
+            f"spec.template.spec.nodeClassRef: {ref.kind} of {ref.group} is another program's; "
+            f"here it counts as EC2NodeClass {ref.name} of karpenter.k8s.aws"
+        )
     if spec.replicas is None and spec.disruption.consolidation_policy != "WhenEmpty":
         notes.append(
             f"spec.disruption.consolidationPolicy: of {spec.disruption.consolidation_policy} this version carries out "

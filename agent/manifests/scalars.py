@@ -14,6 +14,7 @@ from agent.manifests.durations import DurationError, parse_duration
 NAME_PART: Final = "([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)"
 DNS_SUBDOMAIN: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 DURATION: Final = "([0-9]+(s|m|h))+"
+_DAYS: Final = re.compile("([0-9]{1,5})d", re.ASCII)
 _NUMBER: Final = "(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))"
 QUANTITY: Final = f"(\\+|-)?{_NUMBER}(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?{_NUMBER}))?"
 
@@ -87,7 +88,9 @@ class GoDuration(Matching):
     """A Go duration in hours, minutes and seconds; its text is kept, so that GitOps tools see no difference."""
 
     def check(self, value: str) -> str:
-        """The text, if it is a duration that fits Go's 63 bits of nanoseconds."""
+        """The text, if it is a duration that fits Go's 63 bits of nanoseconds. Go has no days."""
+        if (days := _DAYS.fullmatch(value)) is not None:
+            raise fault(f'"{value}" is not {self.noun} (write {24 * int(days[1])}h)')
         super().check(value)
         return value if value == "Never" else duration_text(value)
 

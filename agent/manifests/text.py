@@ -13,6 +13,8 @@ except ImportError:  # PyYAML built without libyaml: the same, eight times slowe
     from yaml import SafeLoader  # type: ignore[assignment]
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_MAPPING: Final = "tag:yaml.org,2002:map"
+_SEQUENCE: Final = "tag:yaml.org,2002:seq"
 _INT: Final = "tag:yaml.org,2002:int"
 _FLOAT: Final = "tag:yaml.org,2002:float"
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
@@ -29,12 +31,15 @@ class TextError(ValueError):
         self.language = language
 
 
-class _Listed(msgspec.Struct):
+class _Listed(msgspec.Struct, rename="camel"):
     kind: str = ""
+    api_version: str = ""
     items: list[msgspec.Raw] | None = None
 
 
 _LISTED: Final = msgspec.json.Decoder(_Listed)
+_WHOLE: Final = msgspec.json.Decoder(msgspec.Raw)
+_TRAILING: Final = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
 def parsed(text: str) -> Iterator[Any]:
@@ -47,15 +52,36 @@ def parsed(text: str) -> Iterator[Any]:
         try:
             document = _json(text)
         except (msgspec.DecodeError, RecursionError):
+            if several := _several(text.encode()):
+                yield from map(_json, several)
+                return
             # A flow mapping, or several JSON objects with --- between: YAML reads those, and words faults with a line.
-            pass
         else:
             yield document
             return
     yield from _yaml(text)
 
 
-def _json(text: str) -> object:
+def _several(text: bytes) -> list[memoryview]:
+    """The JSON objects that stand one after the other, as where outputs of kubectl were joined; else none."""
+    found, rest = [], memoryview(text)
+    while rest:
+        try:
+            _WHOLE.decode(rest)
+            end = len(rest)
+        except msgspec.DecodeError as error:
+            trailing = _TRAILING.search(str(error))
+            if trailing is None:
+                return []
+            end = int(trailing[1]) - 1
+        except RecursionError:
+            return []
+        found.append(rest[:end])
+        rest = rest[end:]
+    return found
+
+
+def _json(text: str | memoryview) -> object:
     """Raises ``DecodeError`` when the text is no JSON."""
     try:
         listed = _LISTED.decode(text)
@@ -63,7 +89,7 @@ def _json(text: str) -> object:
         return msgspec.json.decode(text)
     if listed.items is None or not listed.kind.endswith("List"):
         return msgspec.json.decode(text)
-    return {"kind": listed.kind, "items": listed.items}
+    return {"kind": listed.kind, "apiVersion": listed.api_version, "items": listed.items}
 
 
 def value(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON value
@@ -111,9 +137,61 @@ def _sentence(error: yaml.YAMLError) -> str:
 
 
 class _Loader(SafeLoader):
-    """YAML's view of scalars as Kubernetes has it: no dates, no sexagesimal numbers, no key twice."""
+    """YAML's view of scalars as Kubernetes has it: no dates, no sexagesimal numbers, no key twice.
+
+    Builds plain mappings, lists and scalars itself: PyYAML's constructor goes through a generator for each, and works
+    out every scalar anew, of which files of Kubernetes repeat most. What is not plain is left to it.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._scalars: dict[tuple[str, str], Any] = {}
+        self._made: dict[int, Any] = {}
+
+    def construct_document(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
+        """The value of a document."""
+        self._made = {}
+        return self._value(node)
+
+    def _value(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
+        if isinstance(node, yaml.ScalarNode):
+            known = (node.tag, node.value)
+            if known not in self._scalars:
+                self._scalars[known] = self.construct_object(node, deep=True)
+            return self._scalars[known]
+        # Aliases are the same node again, inside itself too.
+        if (made := self._made.get(id(node))) is not None:
+            return made
+        if node.tag == _SEQUENCE and isinstance(node, yaml.SequenceNode):
+            listed: list[Any] = []
+            self._made[id(node)] = listed
+            listed.extend(map(self._value, node.value))
+            return listed
+        if node.tag == _MAPPING and isinstance(node, yaml.MappingNode):
+            return self._mapping(node)
+        return self.construct_object(node, deep=True)
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
+        try:
+            keys = {key.value for key, _ in node.value}
+        except TypeError:  # a key that is itself a list or a mapping
+            return self.construct_mapping(node, deep=True)
+        if len(keys) < len(node.value) or "<<" in keys:
+            self._once(node)
+            self.flatten_mapping(node)
+        mapping: dict[Any, Any] = {}
+        self._made[id(node)] = mapping
+        for key, value in node.value:
+            mapping[self._value(key)] = self._value(value)
+        return mapping
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """PyYAML's, for what is not plain."""
+        self._once(node)
+        return super().construct_mapping(node, deep=deep)
+
+    def _once(self, node: yaml.MappingNode) -> None:
+        """Raises ``ConstructorError`` for a key that stands twice."""
         seen: set[object] = set()
         for key_node, _ in node.value:
             if key_node.tag == _MERGE or not isinstance(key_node, yaml.ScalarNode):
@@ -123,7 +201,6 @@ class _Loader(SafeLoader):
                     None, None, f'the key "{key_node.value}" stands twice', key_node.start_mark
                 )
             seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
 
 
 def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:

@@ -8,7 +8,7 @@ import msgspec
 
 from agent.core.budgets import UNLIMITED, Window
 from agent.core.explaining import BudgetExplained, PodExplained, PoolAnswer, PoolExplained
-from agent.core.quantity import format_amount
+from agent.core.quantity import format_amount, format_rounded
 from agent.kube.times import rfc3339
 from agent.model.actions import Launch
 from agent.report.plan_json import API_VERSION, Json, dollars
@@ -21,7 +21,9 @@ def pod_text(found: PodExplained) -> str:
     """The pod's verdict in one line, then a line for each pool."""
     head = f"pod {found.pod}: {_verdict(found)}"
     lines = [head, *(_indented(p, r) for p, r, _ in _coded(found))]
-    if found.pools:
+    if found.pools and [(a.pool, str(a.reason)) for a in found.pools] == [(p, r) for p, r, _ in _coded(found)]:
+        lines += ["", "Asked for it alone, and were no node to have room, each pool gives the same answer."]
+    elif found.pools:
         lines += ["", "If each pool were asked for it alone, and no node had room:"]
         lines += _answers(found.pools)
     return "\n".join(lines) + "\n"
@@ -40,7 +42,7 @@ def pool_text(found: PoolExplained) -> str:
     if found.limits:
         lines += ["", "Limits:"]
         lines += [
-            f"  {name}: {format_amount(name, used)} of {format_amount(name, limit)} used"
+            f"  {name}: {format_rounded(name, used)} of {format_amount(name, limit)} used"
             for name, used, limit in found.limits
         ]
     lines += ["", f"Disruption budgets (times in {found.time_zone}):"]

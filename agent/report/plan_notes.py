@@ -1,8 +1,10 @@
 """What a reader of a plan should know beside it: whose prices it counts with, and what this version leaves out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agent.aws.offline import Shipped
+from agent.core.requirements import normalized
+from agent.model import names
 from agent.model.kubernetes import NodeClaim, NodePool
 from agent.model.plan import Limits, Plan, Snapshot
 
@@ -10,8 +12,8 @@ _BRAKES = {"LaunchRate": "launchesPerMinute", "MaxNodes": "maxNodes", "MaxPriceP
 """Codes of refusals that the daemon's own brakes give, and their settings."""
 
 
-def prices(shipped: Shipped) -> Iterator[str]:
-    """Where instance types and prices come from when no catalogue was given."""
+def prices(shipped: Shipped, pools: Iterable[NodePool]) -> Iterator[str]:
+    """Where instance types, prices and zones come from when no catalogue was given."""
     table = shipped.table
     exact = "exact for on-demand" if table.exact else "not exact"
     yield (
@@ -20,6 +22,8 @@ def prices(shipped: Shipped) -> Iterator[str]:
     )
     if shipped.assumed:
         yield f"the files name no zone; {', '.join(shipped.zones)} are assumed"
+    elif any(names.ZONE not in {normalized(r.key) for r in pool.requirements} for pool in pools):
+        yield f"pools that name no zone are planned in those that are named elsewhere: {', '.join(shipped.zones)}"
 
 
 def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:
@@ -39,11 +43,21 @@ def notes(snapshot: Snapshot, plan: Plan, brakes: Limits) -> Iterator[str]:
     for overlay in snapshot.overlays:
         for fault in overlay.faults:
             yield f"NodeOverlay {overlay.meta.name}: {fault}"
+    yield from _short(snapshot, plan)
     held = {code for r in plan.refusals for _, reason in r.reasons if (code := reason.code) in _BRAKES}
     for code in sorted(held):
         setting = _BRAKES[code]
         yield f"{setting}, a brake of the daemon, holds launches back; --set {setting}=VALUE plans with another"
     yield from _later(snapshot, len(plan.launches), brakes)
+
+
+def _short(snapshot: Snapshot, plan: Plan) -> Iterator[str]:
+    """Why static pools get fewer nodes than they keep; there may be no pod whose refusal would say it."""
+    static = {pool.name for pool in snapshot.pools if pool.replicas is not None}
+    for notice in plan.notices:
+        if notice.kind == "NodePool" and notice.name in static:
+            about, sentence = f"NodePool {notice.name}", notice.reason.message
+            yield sentence if about in sentence else f"{about} gets fewer nodes than it keeps: {sentence}"
 
 
 def _later(snapshot: Snapshot, launches: int, brakes: Limits) -> Iterator[str]:

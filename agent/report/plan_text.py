@@ -45,9 +45,9 @@ def money(nano_usd: int, *, sign: bool = False) -> str:
 
 def _launch(launch: Launch) -> Row:
     what = f"{launch.capacity_type} {launch.instance_type} {launch.zone}"
-    pods = f"{_count(len(launch.pods), 'pending pod')}: {_some(launch.pods)}"
     others = len(launch.instance_types) - 1
-    pods = pods if launch.pods else launch.reason.message
+    # A static pool buys nodes before there are pods for them.
+    pods = f"{_count(len(launch.pods), 'pending pod')}: {_some(launch.pods)}" if launch.pods else launch.reason.message
     why = f"{pods}; or one of {_count(others, 'other type')}" if others else pods
     return ("+", "launch", what, money(launch.price_nano_usd), f"pool {launch.draft.pool}", why)
 

@@ -44,7 +44,7 @@ def test_a_refused_pod_has_the_reasons_of_the_plan_with_counts(tmp_path: Path) -
     body = explained("pod/default/p", *arguments)
     assert (body["state"], body["message"]) == ("Refused", "no node is bought for it")
     assert body["reasons"] == planned(arguments)["unschedulable"][0]["reasons"]
-    assert "1 types → 0 with kubernetes.io/arch=arm64" in body["reasons"][0]["message"]
+    assert "1 type → 0 with kubernetes.io/arch=arm64" in body["reasons"][0]["message"]
     assert body["nodePools"] == [
         {
             "nodePool": "default",
@@ -54,8 +54,12 @@ def test_a_refused_pod_has_the_reasons_of_the_plan_with_counts(tmp_path: Path) -
             "code": "FailedScheduling",
         }
     ]
-    lines = run("pod/p", *arguments).stdout.splitlines()
-    assert lines[1] == f"  {body['reasons'][0]['message']}"
+    assert run("pod/p", *arguments).stdout.splitlines() == [
+        "pod default/p: no node is bought for it",
+        f"  {body['reasons'][0]['message']}",
+        "",
+        "Asked for it alone, and were no node to have room, each pool gives the same answer.",
+    ]
 
 
 def test_a_pod_of_a_cluster_without_pools_is_told_that_there_is_none(tmp_path: Path) -> None:
@@ -157,3 +161,43 @@ def test_a_wrong_target_is_wrong_usage(target: str) -> None:
     done = run(target, *WORKERS)
     assert (done.exit_code, done.stdout) == (2, "")
     assert f'"{target}" is none of pod/NAME, pod/NAMESPACE/NAME and nodepool/NAME' in done.stderr
+
+
+def test_the_namespace_may_be_said_in_either_place(tmp_path: Path) -> None:
+    there = pod("p")
+    there["metadata"]["namespace"] = "shop"
+    arguments = world(tmp_path, pool(), there)
+    for target in (
+        ["pod/shop/p"],
+        ["pod/p", "-n", "shop"],
+        ["Pod/p", "--namespace", "shop"],
+        ["po/shop/p", "-n", "shop"],
+    ):
+        assert run(*target, *arguments).stdout.startswith("pod shop/p: gets a new node")
+    both = run("pod/shop/p", "-n", "web", *arguments)
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "shop/p is in the namespace shop, and --namespace says web" in both.stderr
+
+
+@pytest.mark.parametrize("target", ["nodepool/default", "NodePool/default", "nodepools.karpenter.sh/default"])
+def test_kinds_are_written_as_kubectl_takes_them(tmp_path: Path, target: str) -> None:
+    assert run(target, *world(tmp_path, pool())).stdout.startswith("nodepool default: 0 nodes\n")
+
+
+def test_pods_of_the_name_in_other_namespaces_are_suggested(tmp_path: Path) -> None:
+    pods = [pod("p") for _ in range(7)]
+    for number, made in enumerate(pods):
+        made["metadata"]["namespace"] = f"n{number}"
+    assert "there is no pod default/p (did you mean n0/p?)" in run("pod/p", *world(tmp_path, pods[0])).stderr
+    several = run("pod/p", *world(tmp_path, *pods))
+    assert "there is no pod default/p (did you mean one of n0/p, n1/p, n2/p, n3/p, n4/p and 2 more?)" in several.stderr
+
+
+def test_schedules_are_told_up_to_the_ends_of_the_calendar(tmp_path: Path) -> None:
+    scheduled = pool(disruption={"budgets": [{"nodes": "0", "schedule": "0 9 * * mon-fri", "duration": "8h"}]})
+    arguments = world(tmp_path, scheduled)
+    first = run("nodepool/default", *arguments, "--now", "0001-01-01T00:00:00Z")
+    assert "0: nodes: 0, 0 9 * * mon-fri for 8h: closed now" in first.stdout
+    last = run("nodepool/default", *arguments, "--now", "9999-12-31T23:59:59Z")
+    assert (last.exit_code, last.stdout) == (2, "")
+    assert '"9999-12-31T23:59:59Z" is not a time such as 2026-11-20T12:00:00Z' in last.stderr

@@ -1,3 +1,4 @@
+import json
 import os
 import pty
 import subprocess
@@ -212,6 +213,128 @@ def test_workloads_without_pods_and_unknown_kinds_are_noted(tmp_path: Path) -> N
     ]
 
 
+def test_a_volume_names_the_zone_of_the_cluster_as_nodes_do(tmp_path: Path) -> None:
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["ap-northeast-2c"]}
+    there = {"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "pv"},
+        "spec": {"csi": {"driver": "ebs.csi.aws.com", "volumeHandle": "vol-1"}, "nodeAffinity": there},
+    }
+    bound = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "default"},
+        "spec": {"volumeName": "pv"},
+    }
+    db = pod("db", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}])
+    files = world(tmp_path, pool(), volume, bound, db)[:2]
+    (bought,) = launches(planned(files))
+    assert bought["zone"] == "ap-northeast-2c"
+    note = "note: pools that name no zone are planned in those that are named elsewhere: ap-northeast-2c"
+    assert note in run(*files).stderr.splitlines()
+
+
+def test_an_empty_catalogue_is_not_told_as_a_missing_class(tmp_path: Path) -> None:
+    empty = catalogue() | {"instanceTypes": []}
+    (refused,) = planned(world(tmp_path, pool(), pod("a"), types=empty))["unschedulable"]
+    assert [r["message"] for r in refused["reasons"]] == [
+        "NodePool default has no instance type to choose from: none is offered in the zones of its EC2NodeClass"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "why"),
+    [
+        ("v1", "pod", "there is no such kind (did you mean Pod?)"),
+        ("v1", "Pods", "there is no such kind (did you mean Pod?)"),
+        ("apps/v1", "Deploymnet", "there is no such kind (did you mean Deployment?)"),
+        ("v1", "Deployment", "Deployment belongs to apps/v1, not to v1"),
+        ("extensions/v1beta1", "Deployment", "Deployment belongs to apps/v1, not to extensions/v1beta1"),
+        ("apps/v1", "Pod", "Pod belongs to v1, not to apps/v1"),
+        ("batch/v1", "CronJob", "a plan does not read this kind"),
+        ("longhorn.io/v1beta2", "Node", "a plan does not read this kind"),
+    ],
+)
+def test_a_kind_that_is_only_misspelt_or_in_the_wrong_group_is_told_as_such(version: str, kind: str, why: str) -> None:
+    done = run("-f", "-", stdin=f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (0, f"note: -: {kind}: 1 object ignored: {why}")
+
+
+def test_a_field_that_is_nearly_one_of_kubernetes_is_told_once_for_all_pods_that_have_it() -> None:
+    term: dict[str, Any] = {"requiredDuringSchedulingIgnoredDuringExecuton": {}}
+    slipped = [pod(name, nodeSelecter={"a": "b"}, affinity={"nodeAffinity": term}) for name in ("a", "b", "c")]
+    template = {"spec": {"containers": [{"name": "c", "resources": {"request": {"cpu": "1"}}, "imge": "x"}]}}
+    made = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}}
+    objects = [*slipped, made | {"spec": {"replica": 2, "template": template}}]
+    done = run("-f", "-", stdin="\n---\n".join(map(json.dumps, objects)))
+    terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuring"
+    resources = "spec.template.spec.containers[].resources.request"
+    assert done.exit_code == 0
+    assert [line for line in done.stderr.splitlines() if "unknown field" in line] == [
+        "note: -: Pod/a: spec.nodeSelecter: unknown field (did you mean spec.nodeSelector?); so in 2 more",
+        f"note: -: Pod/a: {terms}Executon: unknown field (did you mean {terms}Execution?); so in 2 more",
+        "note: -: Deployment/d: spec.replica: unknown field (did you mean spec.replicas?)",
+        f"note: -: Deployment/d: {resources}: unknown field (did you mean {resources}s?)",
+        (
+            "note: -: Deployment/d: spec.template.spec.containers[].imge: unknown field "
+            "(did you mean spec.template.spec.containers[].image?)"
+        ),
+    ]
+
+
+def test_fields_of_kubernetes_and_fields_that_nobody_knows_are_not_told() -> None:
+    known = pod("a", priorityClassName="high", volumes=[{"nam": "x"}], someNewThing={"a": "b"}, hostUsers=False)
+    assert "unknown field" not in run("-f", "-", stdin=json.dumps(known)).stderr
+
+
+def test_a_deployment_that_is_being_deleted_makes_no_pods() -> None:
+    made: dict[str, Any] = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    made["metadata"] = {"name": "d", "deletionTimestamp": T0}
+    assert planned_text(json.dumps(made | {"spec": {"replicas": 2}})) == []
+    del made["metadata"]["deletionTimestamp"]
+    assert planned_text(json.dumps(made | {"spec": {"replicas": 2}})) == ["default/d-0", "default/d-1"]
+
+
+def planned_text(text: str) -> list[str]:
+    """The pods that are refused, all of them for want of a NodePool."""
+    done = run("-f", "-", "-o", "json", stdin=text)
+    return [refusal["pod"] for refusal in json.loads(done.stdout)["unschedulable"]]
+
+
+def test_a_class_of_another_program_is_told(tmp_path: Path) -> None:
+    other = pool()
+    other["spec"]["template"]["spec"]["nodeClassRef"] = {"group": "a.example", "kind": "OtherClass", "name": "x"}
+    assert (
+        "NodePool/default: spec.template.spec.nodeClassRef: OtherClass of a.example is another program's; "
+        "here it counts as EC2NodeClass x of karpenter.k8s.aws"
+    ) in run(*world(tmp_path, other)).stderr
+
+
+def test_kinds_of_karpenter_before_0_32_are_told_what_stands_in_their_place() -> None:
+    done = run("-f", "-", stdin="apiVersion: karpenter.sh/v1alpha5\nkind: Provisioner\nmetadata: {name: a}")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        (
+            '-: Provisioner/a: kind: unknown kind "Provisioner" '
+            "(of Karpenter before 0.32; NodePool of karpenter.sh/v1 stands in its place)\n"
+        ),
+    )
+
+
+def test_of_a_saved_snapshot_a_part_can_be_planned_again(tmp_path: Path) -> None:
+    saved = str(tmp_path / "saved")
+    there = [claim("a", "aws:///eu-west-1a/i-1"), node("i-1", "aws:///eu-west-1a/i-1")]
+    wanting = pod("p", nodeSelector={"karpenter.sh/capacity-type": "spot"})
+    whole = planned(world(tmp_path, pool(), *there, wanting), "--save", saved)
+    assert [a["action"] for a in whole["actions"]] == ["launch", "disrupt"]
+    for what in ("provision", "disrupt"):
+        part = planned(["--snapshot", saved], "--what", what)
+        assert [a["action"] for a in part["actions"]] == [{"provision": "launch", "disrupt": "disrupt"}[what]]
+    assert planned(["--snapshot", saved], "--what", "all") == whole
+
+
 # Bad input is a line, never a traceback.
 
 
@@ -220,15 +343,22 @@ def test_workloads_without_pods_and_unknown_kinds_are_noted(tmp_path: Path) -> N
     [
         ("", "-: holds no object"),
         ("a: [\n", "-: YAML: line 2, column 1: did not find expected node content"),
-        ("kind: Pod\napiVersion: v1\nmetadata: []", "-: Pod: metadata: expected `object`, got `array`"),
+        ("kind: Pod\napiVersion: v1\nmetadata: []", "-: Pod: metadata: must be a mapping of fields"),
         ("kind: Pod\napiVersion: v1\nmetadata: {}", "-: Pod: metadata.name: is required"),
         (
             "kind: Pod\napiVersion: v1\nmetadata: {name: a}\nspec: {containers: [{resources: {requests: {cpu: x}}}]}",
-            "-: Pod/a: cpu: 'x' is not a quantity: expected a number such as 2, 500m, 1.5 or 4Gi",
+            (
+                "-: Pod/a: spec.containers[0].resources.requests.cpu: "
+                "'x' is not a quantity: expected a number such as 2, 500m, 1.5 or 4Gi"
+            ),
         ),
         (
             "kind: Pod\napiVersion: v1\nmetadata: {name: a, creationTimestamp: 2026-11-20T00:00:00}",
             "-: Pod/a: the time 2026-11-20T00:00:00 has no zone; write it as 2026-11-20T00:00:00Z",
+        ),
+        (
+            "kind: Pod\napiVersion: v1\nmetadata: {name: a, creationTimestamp: '9999-12-31T23:59:59Z'}",
+            "-: Pod/a: the time 9999-12-31T23:59:59+00:00 is later than any that can be counted with",
         ),
         (
             "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: 1000000000}",
@@ -236,7 +366,7 @@ def test_workloads_without_pods_and_unknown_kinds_are_noted(tmp_path: Path) -> N
         ),
         (
             "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {template: {spec: {containers: 3}}}",
-            "-: Deployment/a: spec.template.spec.containers: expected `array | null`, got `int`",
+            "-: Deployment/a: spec.template.spec.containers: must be a list",
         ),
         ("kind: Deployment\napiVersion: apps/v1\nmetadata: {}", "-: Deployment: metadata.name: is required"),
     ],
@@ -251,7 +381,7 @@ def test_a_broken_status_of_a_claim_is_a_fault_and_not_a_claim_less(tmp_path: Pa
     broken["status"]["capacity"] = {"cpu": "much"}
     done = run(*world(tmp_path, pool(), broken))
     assert done.exit_code == 1
-    assert "NodeClaim/a: cpu: 'much' is not a quantity" in done.stderr
+    assert "NodeClaim/a: status.capacity.cpu: 'much' is not a quantity" in done.stderr
 
 
 def test_an_object_given_twice_is_a_fault(tmp_path: Path) -> None:
@@ -268,6 +398,44 @@ def test_files_that_cannot_be_read_are_told_together(tmp_path: Path) -> None:
         "no such file or directory",
         "no such file or directory",
     ]
+
+
+def test_a_folder_stands_for_the_manifests_in_it(tmp_path: Path) -> None:
+    for name, made in (("b.yaml", pod("b")), ("a.json", pod("a")), ("c.yml", pod("c")), ("d.txt", pod("d"))):
+        (tmp_path / name).write_text(json.dumps(made))
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "e.yaml").write_text(json.dumps(pod("e")))
+    refused = planned(["-f", str(tmp_path)])["unschedulable"]
+    assert [r["pod"] for r in refused] == ["default/a", "default/b", "default/c"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-f", "-", "-f", "-"], "standard input (-) can be read only once; write one of the two to a file"),
+        (["-f", "-", "--catalog", "-"], "standard input (-) can be read only once; write one of the two to a file"),
+        (["-f", ""], "the name of a file is empty"),
+        (["-f", "-", "--catalog", ""], "the name of a file is empty"),
+    ],
+)
+def test_files_that_no_reading_can_give_are_wrong_usage(arguments: list[str], line: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "plan", *arguments], input="", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (64, f"Error: {line}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"apiVersion": "v1", "kind": "List", "items": []}',
+        "apiVersion: v1\nitems: []\nkind: List\nmetadata: {resourceVersion: ''}\n",
+        '{"apiVersion": "v1", "kind": "PodList", "items": null}',
+    ],
+)
+def test_a_list_of_nothing_says_that_there_is_nothing(text: str) -> None:
+    done = run("-f", "-", stdin=text)
+    assert (done.exit_code, done.stdout.partition(",")[0]) == (0, "Plan: 0 to launch")
 
 
 def test_every_fault_of_a_catalogue_is_a_line(tmp_path: Path) -> None:

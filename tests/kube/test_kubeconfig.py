@@ -94,7 +94,7 @@ def test_a_broken_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_a_missing_kubeconfig_is_named() -> None:
-    with pytest.raises(errors.KubeError, match="kubeconfig /nowhere/config cannot be used"):
+    with pytest.raises(errors.KubeError, match="kubeconfig /nowhere/config cannot be used: there is no such file"):
         KubeApi.from_kubeconfig("/nowhere/config")
 
 

@@ -120,7 +120,6 @@ POOL_CASES = (
     pool("spec.weight: must be an integer", ("spec.weight", "10")),
     pool("spec.limit: unknown field (did you mean spec.limits?)", ("spec.limit", {"cpu": 1})),
     pool(f"spec.expireAfter: unknown field (did you mean {T}.expireAfter?)", ("spec.expireAfter", "1h")),
-    pool(f"{T}.kubelet: unknown field", (f"{T}.kubelet", {})),
     pool(
         "metadata.name: must have at most 63 characters, because it becomes a label value", ("metadata.name", "a" * 64)
     ),
@@ -145,9 +144,17 @@ POOL_CASES = (
     ),
     pool(f"{T}.nodeClassRef.kind: must not be empty", (f"{T}.nodeClassRef.kind", "")),
     pool(f'{T}.expireAfter: "30 days" is not a duration', (f"{T}.expireAfter", "30 days")),
-    pool(f'{T}.expireAfter: "1d" is not a duration', (f"{T}.expireAfter", "1d")),
+    pool(f'{T}.expireAfter: "1d" is not a duration (write 24h)', (f"{T}.expireAfter", "1d")),
     pool(
         f'{T}.expireAfter: "9999999h" is longer than a duration can be', (f"{T}.expireAfter", "9999999h"), server=False
+    ),
+    pool(
+        f"{T}.nodeClassRef.apiVersion: unknown field (it is group, without a version, since karpenter.sh/v1)",
+        (f"{T}.nodeClassRef.apiVersion", "karpenter.k8s.aws/v1beta1"),
+    ),
+    pool(
+        f"{T}.kubelet: unknown field (it is spec.kubelet of the EC2NodeClass since karpenter.sh/v1)",
+        (f"{T}.kubelet", {}),
     ),
     pool(f'{T}.terminationGracePeriod: "Never" is not a duration', (f"{T}.terminationGracePeriod", "Never")),
     pool(

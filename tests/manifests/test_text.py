@@ -1,6 +1,9 @@
 import itertools
+import json
+from collections.abc import Callable
 
 import pytest
+import yaml
 
 from agent.manifests import load_documents
 from tests.manifests.cases import Json
@@ -46,6 +49,23 @@ def test_merge_keys_are_followed() -> None:
     assert only("a: &a {x: 1}\nb:\n  <<: *a\n  y: 2\n")["b"] == {"x": 1, "y": 2}
 
 
+def test_aliases_and_what_is_not_plain_are_read_as_yaml_says() -> None:
+    text = (
+        'a: &a {x: [1, "1", 1.0, yes, ~]}\nb: *a\nc: [*a, {<<: *a, y: 2}]\nd: !!str 5\ne: !!set {k}\n"f": {"<<": 1}\n'
+    )
+    first = {"x": [1, "1", 1.0, True, None]}
+    assert only(text) == {
+        "a": first,
+        "b": first,
+        "c": [first, {**first, "y": 2}],
+        "d": "5",
+        "e": {"k"},
+        "f": {"<<": 1},
+    }
+    assert faults("? [1]\n: 2\n") == ["f: YAML: line 1, column 3: found unhashable key"]
+    assert faults("a: {x: 1, <<: {y: 2}, x: 3}\n") == ['f: YAML: line 1, column 23: the key "x" stands twice']
+
+
 def tenfold(times: int) -> str:
     """A few lines that stand for ten to the power of ``times`` values."""
     names = [f"k{i}" for i in range(times)]
@@ -73,3 +93,43 @@ def test_a_document_that_is_no_object_is_a_fault() -> None:
 
 def test_nothing_and_null_documents_are_nothing() -> None:
     assert load_documents("---\n---\n# only a comment\n", "f") == load_documents("", "f")
+
+
+def objects(text: str) -> list[tuple[str, str, str]]:
+    found = load_documents(text, "f")
+    assert found.faults == ()
+    return [(d.kind, d.api_version, d.name) for d in found.documents]
+
+
+def obj(name: str) -> Json:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}
+
+
+def test_json_objects_one_after_the_other_are_documents() -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": [obj("b"), obj("c")]}
+    for indent in (None, 4):
+        text = "\n".join(json.dumps(one, indent=indent) for one in (obj("a"), listed, obj("d")))
+        assert objects(text) == [("Pod", "v1", name) for name in "abcd"]
+    assert faults(json.dumps(obj("a")) + "\n{") != []
+    assert faults(json.dumps(obj("a")) + " x") != []
+
+
+@pytest.mark.parametrize("written", [json.dumps, yaml.safe_dump])
+def test_items_of_a_typed_list_need_not_say_what_they_are(written: Callable[[Json], str]) -> None:
+    pods: Json = {"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "a"}}, obj("b")]}
+    assert objects(written(pods)) == [("Pod", "v1", "a"), ("Pod", "v1", "b")]
+    pools: Json = {"apiVersion": "karpenter.sh/v1", "kind": "NodePoolList", "items": [{"metadata": {"name": "a"}}]}
+    (pool,) = load_documents(written(pools), "f").documents
+    assert pool.obj == {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "a"}}
+
+
+@pytest.mark.parametrize("written", [json.dumps, yaml.safe_dump])
+def test_a_list_in_a_list_is_opened_too(written: Callable[[Json], str]) -> None:
+    inner = {"apiVersion": "v1", "kind": "List", "items": [obj("a"), obj("b")]}
+    assert objects(written({"apiVersion": "v1", "kind": "List", "items": [inner, obj("c")]})) == [
+        ("Pod", "v1", name) for name in "abc"
+    ]
+
+
+def test_a_kind_that_only_ends_like_a_list_is_an_object() -> None:
+    assert objects("apiVersion: x/v1\nkind: AllowList\nmetadata: {name: a}") == [("AllowList", "x/v1", "a")]

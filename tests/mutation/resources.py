@@ -13,7 +13,7 @@ _BUYING: Final = "agent/core/buying.py"
 _CATALOG: Final = "agent/core/catalog.py"
 _COMPOSING: Final = "agent/core/composing.py"
 _DAEMONS: Final = "agent/core/daemons.py"
-_REFUSING: Final = "agent/core/refusing.py"
+_NARROWING: Final = "agent/core/narrowing.py"
 _REQUESTS: Final = "agent/kube/wire/requests.py"
 _SHELF: Final = "agent/core/shelf.py"
 _SPACE: Final = "agent/core/space.py"
@@ -82,9 +82,11 @@ RESOURCES: Final[Mutants] = {
     ),
     "9.9": (
         Mutant(
-            _REFUSING, 'chain.append(f"{space.types(fewer)} with {step.text}")', 'chain.append(f"{space.types(fewer)}")'
+            _NARROWING,
+            'chain.append(f"{space.types(fewer)} with {step.text}")',
+            'chain.append(f"{space.types(fewer)}")',
         ),
-        Mutant(_REFUSING, "_advice(space, left, step, _partner(step, passed))", "_advice(space, left, step, None)"),
+        Mutant(_NARROWING, "            partner = _partner(step, passed)", "            partner = None"),
     ),
     "9.10": (
         Mutant(

@@ -40,6 +40,29 @@ def test_kept_nodes_say_what_holds_them_and_used_room_whose_it_is(tmp_path: Path
     assert "1 pod on room that is there" in used
 
 
+def test_a_node_of_a_static_pool_that_no_pod_waits_for_says_why_it_is_bought(tmp_path: Path) -> None:
+    shown = run(*world(tmp_path, pool(replicas=2), pod("a")))
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert lines[0] == "+ launch spot m5.large eu-west-1b $0.041/h pool default 1 pending pod: default/a"
+    assert lines[1] == (
+        "+ launch spot m5.large eu-west-1b $0.041/h pool default NodePool default keeps 2 nodes and lacks 2"
+    )
+
+
+def test_a_static_pool_that_gets_fewer_nodes_than_it_keeps_is_told_of(tmp_path: Path) -> None:
+    wanted = [{"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}]
+    static = pool(replicas=2)
+    static["spec"]["template"]["spec"]["requirements"] = wanted
+    shown = run(*world(tmp_path, static))
+    assert shown.stderr == (
+        "note: NodePool default keeps 2 nodes, and has none to buy: 1 type → 0 with kubernetes.io/arch=arm64; "
+        "no type has it, they have amd64; change the NodePool's requirement\n"
+    )
+    held = run(*world(tmp_path, pool(replicas=2)), "--set", "maxNodes=1")
+    assert "note: NodePool default gets fewer nodes than it keeps: the cluster has 1 nodes of ours" in held.stderr
+    assert run(*world(tmp_path, pool(replicas=2))).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("nano", "text"),
     [

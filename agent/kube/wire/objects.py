@@ -148,7 +148,12 @@ def resources(amounts: Quantities | None) -> Resources:
 @lru_cache(maxsize=4096)
 def _parsed(amounts: tuple[tuple[str, str | int | float | None], ...]) -> Resources:
     """Pods that a workload made ask the same: they share one value."""
-    return parse_resources({name: amount for name, amount in amounts if amount is not None})
+    parsed = parse_resources({name: amount for name, amount in amounts if amount is not None})
+    for name, amount in parsed.items():
+        if amount < 0:
+            written = next(value for key, value in amounts if key == name)
+            raise QuantityError(f'{name}: "{written}" is less than nothing')
+    return parsed
 
 
 def quantities(amounts: Resources) -> dict[str, str]:
