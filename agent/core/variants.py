@@ -45,7 +45,7 @@ QUARTERS: Final = (1, 2, 4, 8, 16)
 """What a node costs at least where too many would be bought: so many quarters of what all cost for each allowed."""
 CEILINGS: Final = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the price of the dearest."""
-FEW_CEILINGS: Final = (1.0, 0.25, 0.06, 0.015)
+FEW_CEILINGS: Final = (1.0, 0.5, 0.25, 0.06, 0.015)
 """Where there is little to fit, much smaller ones are tried as well."""
 
 
@@ -57,10 +57,9 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     proven = cheapest(ground)
     if proven is not None and len(proven) <= problem.most_nodes:
         return merged(ground, [problem.widened(b) for b in proven])
-    order = range(len(problem.demands))
     found = _steered(ground) if not problem.floors and problem.space.dearest else []
     beaten = _whole_price(ground, found)
-    variants = [first_fit(ground, order, problem.space.cheaper(share), beaten) for share in _ceilings(problem)] + found
+    variants = _first_fits(ground, beaten) + found
     if all(len(v) > problem.most_nodes for v in found):
         variants += _with_fewer(ground, min(variants, key=problem.price))
     most = max(problem.placed(v) for v in variants)
@@ -71,6 +70,17 @@ def cheapest_bins(ground: Ground) -> tuple[Bin, ...]:
     ]
     best = min(whole, key=lambda w: w[:4])[4]
     return merged(ground, [problem.widened(b) for b in best])
+
+
+def _first_fits(ground: Ground, beaten: int | None) -> list[tuple[Bin, ...]]:
+    """First-fit under each ceiling. One node for everything is found again under all ceilings that it keeps to."""
+    problem = ground.problem
+    order, dearest = range(len(problem.demands)), problem.space.dearest
+    found = list[tuple[Bin, ...]]()
+    for share in _ceilings(problem):
+        if not (found and len(found[-1]) == 1 and problem.price(found[-1]) <= dearest * share):
+            found.append(first_fit(ground, order, problem.space.cheaper(share), beaten))
+    return found
 
 
 def _ceilings(problem: Problem) -> tuple[float, ...]:
