@@ -81,7 +81,7 @@ def _made(ground: Ground, single: Sequence[int], *, whole: bool) -> list[Group]:
         columns = space.efficient(mask, ground.dims)
         if not whole:
             columns = _of_use(ground, members[mask], columns)
-        offers = {c: (space.columns[c].price, (*(space.net(c)[d] for d in ground.dims), 0)) for c in columns}
+        offers = {c: (space.columns[c].price, (*map(space.net(c).__getitem__, ground.dims), 0)) for c in columns}
         for numbers, kept in _tiers(ground, single, members[mask], offers):
             slot = _slot([demands[n] for n in numbers])
             asked = {n: amounts_of(demands[n], ground.dims, slot) for n in numbers}

@@ -41,6 +41,7 @@ class Terrain:
     typical: float
     """The share of the dearest column's price at which columns are typical."""
     _shapes: dict[Vector, Vector] = field(default_factory=dict)
+    _typical: dict[int, dict[Vector, Vector]] = field(default_factory=dict)
     _queues: dict[tuple[int, tuple[int, ...], Vector], tuple[Queue, ...]] = field(default_factory=dict)
     _listed: dict[tuple[int, tuple[int, ...]], Entries] = field(default_factory=dict)
 
@@ -94,9 +95,11 @@ class Terrain:
 
     def _net(self, group: Group, shape: Vector) -> Vector:
         """What the most typical column of a shape has."""
-        wanted = self.typical * group.rooms[-1][1]
-        alike = [(abs(price - wanted), c) for c, price, _ in group.rooms if self._shape(group.nets[c]) == shape]
-        return group.nets[min(alike)[1]]
+        if group.number not in self._typical:
+            wanted = self.typical * group.rooms[-1][1]
+            rated = sorted([(abs(price - wanted), c) for c, price, _ in group.rooms], reverse=True)
+            self._typical[group.number] = {self._shape(group.nets[c]): group.nets[c] for _, c in rated}
+        return self._typical[group.number][shape]
 
     def _shape(self, net: Vector) -> Vector:
         """How much there is of each resource for one of the first, to the next power of two."""

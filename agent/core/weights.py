@@ -47,12 +47,9 @@ def worth(demand: Sequence[int], offers: Offers) -> Worth:
             chosen.append(_thriftiest(offers, d))
     while True:
         prices, bought = _optimum(demand, [offers[i] for i in chosen], active)
-        worst, at = 0.0, -1
-        for i, (price, amounts) in enumerate(offers):
-            over = sum(map(mul, amounts, prices)) - price
-            if over > _VIOLATED * price and over > worst * (price or 1):
-                worst, at = over / (price or 1), i
-        if at < 0 or at in chosen:
+        over = [(sum(map(mul, amounts, prices)) - price) / (price or 1) for price, amounts in offers]
+        worst = max(over, default=0.0)
+        if worst <= _VIOLATED or (at := over.index(worst)) in chosen:
             return Worth(tuple(prices), {chosen[i]: amount for i, amount in bought.items()})
         chosen.append(at)
 
