@@ -35,7 +35,10 @@ LOOP: Final[Mutants] = {
         Mutant(_DEALING, _EACH_LEVEL, "for at in range(len(self.shapes[number].levels))[-1:]:"),
         Mutant(_DEALING, _EACH_LEVEL, "for at in range(len(self.shapes[number].levels))[:1]:"),
     ),
-    "8.4": (Mutant(_DEALING, "            if cell.places:\n", "            if cell.places and cell.offer is None:\n"),),
+    "8.4": (
+        Mutant(_DEALING, "            if cell.places:\n", "            if cell.places and cell.offer is None:\n"),
+        Mutant(_DEALING, "in reversed(row.holding(shape.requests)):", "in ():"),
+    ),
     "8.5": (
         Mutant(_DEALING, "place.room.accepts(rules, rules.levels[at])", "place.room.accepts(rules, rules.levels[-1])"),
     ),
