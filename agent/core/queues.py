@@ -132,7 +132,9 @@ class Queue(msgspec.Struct, frozen=True, gc=False):
         )
 
     def compacted(self, kinds: Sequence[int]) -> "Queue":
-        """The queue without the entries of which no kind is left."""
+        """The queue without the entries of which no kind is left; of one block it would not be found sooner."""
+        if len(self.order) <= BLOCK:
+            return self
         kept = [at for at in self.order if kinds[at]]
         return self if len(kept) == len(self.order) else Queue.of(self.fields, self.dimension, self.entries, kept)
 

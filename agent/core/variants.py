@@ -32,8 +32,8 @@ FORCED: Final = (Style(1.0),)
 FEW_UNITS: Final = 100
 FEW: Final = (Style(1.0, heads=2), Style(0.5))
 """So few are packed in these alone: an answer in milliseconds is worth more than the last percent of a few nodes."""
-FEWEST_UNITS: Final = 40
-FEWEST: Final = (HEADS,)
+FEWEST_UNITS: Final = 20
+FEWEST: Final = (Style(1.0),)
 """Of so few one style is enough, because first-fit on types of all sizes finds what it misses."""
 MANY_DEMANDS: Final = 2000
 """So many demands are packed in one style, and of few columns."""
