@@ -45,7 +45,7 @@ QUARTERS: Final = (1, 2, 4, 8, 16)
 """What a node costs at least where too many would be bought: so many quarters of what all cost for each allowed."""
 CEILINGS: Final = (1.0, 0.5)
 """First-fit is tried with any type, and with types of at most half the price of the dearest."""
-FEW_CEILINGS: Final = (1.0, 0.5, 0.25, 0.06, 0.015)
+FEW_CEILINGS: Final = (1.0, 0.5, 0.06, 0.015)
 """Where there is little to fit, much smaller ones are tried as well."""
 
 
