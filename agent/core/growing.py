@@ -95,10 +95,7 @@ class Growing(msgspec.Struct):
         rooms = self.rooms
         if mask != self.mask or not rooms:
             rooms = tuple(room - self.used for room in ground.rooms(mask) if (room - self.used) & guard == guard)
-        if limit == 1:
-            count = int(self._holds(rooms, packed, mask, opened))
-        else:
-            count = most(limit, lambda n: self._holds(rooms, packed * n, mask, opened))
+        count = most(limit, lambda n: self._holds(rooms, packed * n, mask, opened))
         if count:
             self.mask, self.custom, self.opened = mask, custom, opened
             self.used += packed * count
